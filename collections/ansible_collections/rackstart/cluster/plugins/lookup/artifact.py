@@ -1,0 +1,81 @@
+"""Lookup of one outside thing, verified against the inventory's lock."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+name: artifact
+author: The Rackstart authors
+short_description: Address and digest of an artifact
+description:
+  - Reads C(artifacts.yml) at the top of the repository and C(artifacts.lock.yml) beside the inventory.
+  - Fails, naming the command to run, when the artifact is not locked as it is declared.
+options:
+  _terms:
+    description: Kind (files, charts, images, repositories, hubs) and name of the artifact.
+    type: list
+    elements: string
+    required: true
+  artifact_mirror:
+    description: Mirror that serves https://HOST/PATH as MIRROR/HOST/PATH; empty for upstream.
+    type: string
+    default: ""
+    vars:
+      - name: artifact_mirror
+"""
+
+EXAMPLES = """
+- name: Show where k3s comes from
+  ansible.builtin.debug:
+    msg: "{{ lookup('rackstart.cluster.artifact', 'files', 'k3s').url }}"
+"""
+
+RETURN = """
+_raw:
+  description:
+    - files and charts have version, url, upstream and sha256.
+    - images have reference, digest and pinned.
+    - repositories have url, key_url, key_sha256 and fingerprint.
+    - hubs have url.
+  type: list
+  elements: dict
+"""
+
+from pathlib import Path  # noqa: E402
+
+import yaml  # noqa: E402
+from ansible.errors import AnsibleLookupError  # noqa: E402
+from ansible.plugins.lookup import LookupBase  # noqa: E402
+
+from ansible_collections.rackstart.cluster.plugins.module_utils import artifacts  # noqa: E402
+
+REPOSITORY = Path(__file__).resolve().parents[6]
+
+
+def _read(path: Path) -> dict:
+    return (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+
+
+def _inventory(variables: dict) -> Path:
+    """Directory of the inventory; the implicit localhost has none of its own, so it is the first host's."""
+    host = variables if "inventory_dir" in variables else variables["hostvars"][variables["groups"]["all"][0]]
+    return Path(host["inventory_dir"])
+
+
+class LookupModule(LookupBase):
+    def run(self, terms, variables=None, **kwargs):
+        self.set_options(var_options=variables, direct=kwargs)
+        if len(terms) != 2:
+            raise AnsibleLookupError("artifact wants a kind and a name, such as 'files', 'k3s'")
+        inventory = _inventory(variables)
+        try:
+            return [
+                artifacts.resolve(
+                    _read(REPOSITORY / "artifacts.yml"),
+                    _read(inventory / "artifacts.lock.yml"),
+                    *terms,
+                    mirror=self._templar.template(self.get_option("artifact_mirror")),
+                )
+            ]
+        except artifacts.ArtifactError as error:
+            command = f"python bootstrap.py --inventory {inventory.name} lock"
+            raise AnsibleLookupError(f"{error}. Run: {command}") from error

@@ -1,0 +1,82 @@
+"""What artifacts.yml declares and artifacts.lock.yml pins: addresses behind a mirror, and digests that must be there before use."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+# Per kind: the fields whose values in the lock must still equal those declared, and the digests that only the lock knows.
+_LOCKED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "files": (("version", "url"), ("sha256",)),
+    "charts": (("version", "url"), ("sha256",)),
+    "images": (("reference",), ("digest",)),
+    "repositories": (("key",), ("sha256", "fingerprint")),
+    "hubs": ((), ()),
+}
+KINDS = tuple(_LOCKED)
+
+
+class ArtifactError(Exception):
+    """An artifact that may not be used; the message says which, why and what to run."""
+
+
+def mirrored(url: str, mirror: str) -> str:
+    """Address of an upstream URL on a mirror that keeps host and path (https://HOST/PATH -> MIRROR/HOST/PATH); unchanged without one."""
+    if not mirror:
+        return url
+    parts = urlsplit(url)
+    return f"{mirror.rstrip('/')}/{parts.netloc}{parts.path}{'?' + parts.query if parts.query else ''}"
+
+
+def problem(declared: dict[str, Any], lock: dict[str, Any], kind: str, name: str) -> str | None:
+    """Why the artifact cannot be used as declared and locked, or None."""
+    if kind not in _LOCKED:
+        return f"unknown kind {kind!r}; there are {', '.join(KINDS)}"
+    entry = (declared.get(kind) or {}).get(name)
+    if entry is None:
+        return f"{kind}.{name} is not declared in artifacts.yml"
+    same, digests = _LOCKED[kind]
+    locked = (lock.get(kind) or {}).get(name) or {}
+    if any(not locked.get(field) for field in digests):
+        return f"{kind}.{name} is not locked"
+    for field in same:
+        if locked.get(field) != entry[field]:
+            return f"{kind}.{name} is locked with {field} {locked.get(field)!r}, but artifacts.yml says {entry[field]!r}"
+    return None
+
+
+def problems(declared: dict[str, Any], lock: dict[str, Any]) -> list[str]:
+    """Every declared artifact that cannot be used."""
+    found = (problem(declared, lock, kind, name) for kind in KINDS for name in declared.get(kind) or {})
+    return [text for text in found if text]
+
+
+def resolve(declared: dict[str, Any], lock: dict[str, Any], kind: str, name: str, mirror: str = "") -> dict[str, str]:
+    """What a role needs to fetch and verify one artifact.
+
+    files, charts: version, url (on the mirror), upstream, sha256. images: reference, digest, pinned (reference@digest).
+    repositories: url, key_url (on the mirror), key_sha256, fingerprint. hubs: url. Raises ArtifactError.
+    """
+    text = problem(declared, lock, kind, name)
+    if text:
+        raise ArtifactError(text)
+    entry = declared[kind][name]
+    locked = (lock.get(kind) or {}).get(name) or {}
+    if kind in ("files", "charts"):
+        return {
+            "version": str(entry["version"]),
+            "url": mirrored(entry["url"], mirror),
+            "upstream": entry["url"],
+            "sha256": locked["sha256"],
+        }
+    if kind == "images":
+        pinned = f"{entry['reference']}@{locked['digest']}"
+        return {"reference": entry["reference"], "digest": locked["digest"], "pinned": pinned}
+    if kind == "repositories":
+        return {
+            "url": mirrored(entry["url"], mirror),
+            "key_url": mirrored(entry["key"], mirror),
+            "key_sha256": locked["sha256"],
+            "fingerprint": locked["fingerprint"],
+        }
+    return {"url": mirrored(entry["url"], mirror)}
