@@ -40,13 +40,30 @@ def test_a_mirror_keeps_host_and_path(url: str, mirror: str, expected: str) -> N
 @pytest.mark.parametrize(
     ("kind", "name", "expected"),
     [
-        ("files", "k3s", {"version": "v1", "url": "http://m/example.org/a%2Bb/k3s", "upstream": "https://example.org/a%2Bb/k3s", "sha256": "aa"}),
-        ("charts", "operator", {"version": "v2", "url": "http://m/example.org/op.tgz?x=1", "upstream": "https://example.org/op.tgz?x=1", "sha256": "bb"}),
-        ("images", "engine", {"reference": "docker.io/acme/engine:v3", "digest": "sha256:cc", "pinned": "docker.io/acme/engine:v3@sha256:cc"}),
+        (
+            "files",
+            "k3s",
+            {"version": "v1", "url": "http://m/example.org/a%2Bb/k3s", "upstream": "https://example.org/a%2Bb/k3s", "sha256": "aa"},
+        ),
+        (
+            "charts",
+            "operator",
+            {"version": "v2", "url": "http://m/example.org/op.tgz?x=1", "upstream": "https://example.org/op.tgz?x=1", "sha256": "bb"},
+        ),
+        (
+            "images",
+            "engine",
+            {"reference": "docker.io/acme/engine:v3", "digest": "sha256:cc", "pinned": "docker.io/acme/engine:v3@sha256:cc"},
+        ),
         (
             "repositories",
             "driver",
-            {"url": "http://m/example.org/debian/", "key_url": "http://m/example.org/debian/key.pub", "key_sha256": "dd", "fingerprint": "EE"},
+            {
+                "url": "http://m/example.org/debian/",
+                "key_url": "http://m/example.org/debian/key.pub",
+                "key_sha256": "dd",
+                "fingerprint": "EE",
+            },
         ),
         ("hubs", "hub", {"url": "http://m/hub.example.org"}),
     ],
@@ -62,9 +79,24 @@ def test_what_a_role_gets(kind: str, name: str, expected: dict[str, str]) -> Non
         ("files", "helm", {}, "files.helm is not declared in artifacts.yml"),
         ("files", "k3s", {"files": None}, "files.k3s is not locked"),
         ("images", "engine", {"images": {"engine": {"reference": "docker.io/acme/engine:v3"}}}, "images.engine is not locked"),
-        ("images", "engine", {"images": {"engine": {"reference": "docker.io/acme/engine:v2", "digest": "sha256:cc"}}}, "locked with reference"),
-        ("files", "k3s", {"files": {"k3s": {"version": "v0", "url": "https://example.org/a%2Bb/k3s", "sha256": "aa"}}}, "locked with version 'v0'"),
-        ("repositories", "driver", {"repositories": {"driver": {"key": "https://example.org/debian/key.pub", "sha256": "dd"}}}, "not locked"),
+        (
+            "images",
+            "engine",
+            {"images": {"engine": {"reference": "docker.io/acme/engine:v2", "digest": "sha256:cc"}}},
+            "locked with reference",
+        ),
+        (
+            "files",
+            "k3s",
+            {"files": {"k3s": {"version": "v0", "url": "https://example.org/a%2Bb/k3s", "sha256": "aa"}}},
+            "locked with version 'v0'",
+        ),
+        (
+            "repositories",
+            "driver",
+            {"repositories": {"driver": {"key": "https://example.org/debian/key.pub", "sha256": "dd"}}},
+            "not locked",
+        ),
     ],
 )
 def test_what_is_refused(kind: str, name: str, change: dict, message: str) -> None:

@@ -1,0 +1,121 @@
+#!/usr/bin/python
+"""What a host has of k3s."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: k3s_state
+short_description: What a host has of k3s
+description:
+  - Reads, and changes nothing, whether k3s runs here, whether it holds data, whether its API is ready and whether it must be restarted.
+author: The Rackstart authors
+options:
+  unit:
+    description: The unit, which says whether this host is a server or an agent.
+    type: str
+    required: true
+    choices: [k3s, k3s-agent]
+  node:
+    description: Name of the host's node; when given, a server's membership in etcd is asked for.
+    type: str
+    default: ""
+  files:
+    description: Files that k3s reads when it starts. One that was written later makes it stale.
+    type: list
+    elements: path
+    default: []
+attributes:
+  check_mode:
+    description: Runs the same in check mode.
+    support: full
+"""
+
+EXAMPLES = """
+- name: Ask for the state of k3s
+  rackstart.cluster.k3s_state:
+    unit: k3s
+    files: [/etc/rancher/k3s/config.yaml]
+  register: state
+"""
+
+RETURN = """
+active:
+  description: The unit runs.
+  type: bool
+  returned: always
+datadir:
+  description: The host holds a server's etcd data, or an agent's client certificate.
+  type: bool
+  returned: always
+config:
+  description: Text of config.yaml, empty without one. Holds no token, since the roles keep it in a file of its own.
+  type: str
+  returned: always
+ready:
+  description: The API server of this host answers /readyz. Always false on an agent.
+  type: bool
+  returned: always
+voter:
+  description: The node's condition EtcdIsVoter is True.
+  type: bool
+  returned: when node is given
+stale:
+  description: A file was written after the running process had started.
+  type: bool
+  returned: always
+"""
+
+import time
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+DATA = {"k3s": "/var/lib/rancher/k3s/server/db/etcd", "k3s-agent": "/var/lib/rancher/k3s/agent/client-kubelet.crt"}
+CONFIG = Path("/etc/rancher/k3s/config.yaml")
+KUBECONFIG = Path("/etc/rancher/k3s/k3s.yaml")
+
+
+def started(module: AnsibleModule, unit: str) -> float | None:
+    """When the unit's process started, in seconds of the wall clock as it goes now; None when it does not run."""
+    properties = "ActiveState,ExecMainStartTimestampMonotonic"
+    _, out, _ = module.run_command(["systemctl", "show", f"--property={properties}", unit])
+    values = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+    if values.get("ActiveState") not in ("active", "activating", "reloading"):
+        return None
+    return time.time() - time.monotonic() + int(values.get("ExecMainStartTimestampMonotonic") or 0) / 1e6
+
+
+def kubectl(module: AnsibleModule, *arguments: str) -> str:
+    """Output of kubectl against this host's own API server, empty when it does not answer."""
+    command = ["/usr/local/bin/k3s", "kubectl", "--request-timeout=5s", *arguments]
+    return_code, out, _ = module.run_command(command, handle_exceptions=False) if Path(command[0]).exists() else (1, "", "")
+    return out if return_code == 0 else ""
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "unit": {"type": "str", "required": True, "choices": list(DATA)},
+            "node": {"type": "str", "default": ""},
+            "files": {"type": "list", "elements": "path", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    unit, node = module.params["unit"], module.params["node"]
+    since = started(module, unit)
+    server = unit == "k3s" and KUBECONFIG.exists()
+    state = {
+        "active": since is not None,
+        "datadir": Path(DATA[unit]).exists(),
+        "config": CONFIG.read_text() if CONFIG.exists() else "",
+        "ready": server and kubectl(module, "get", "--raw=/readyz") == "ok",
+        "stale": since is not None and any(Path(file).exists() and Path(file).stat().st_ctime > since for file in module.params["files"]),
+    }
+    if node:
+        condition = '-o=jsonpath={.status.conditions[?(@.type=="EtcdIsVoter")].status}'
+        state["voter"] = state["ready"] and kubectl(module, "get", "node", node, condition) == "True"
+    module.exit_json(changed=False, **state)
+
+
+if __name__ == "__main__":
+    main()
