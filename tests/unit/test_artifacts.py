@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 
 import pytest
-
 from ansible_collections.rackstart.cluster.plugins.module_utils import artifacts
 
 DECLARED = {

@@ -1,0 +1,215 @@
+"""The command line: what can be asked for, and the only place where an error becomes an exit code."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rackstart import __version__, errors
+from rackstart.paths import ROOT, Project
+from rackstart.stages import STAGES, Stage
+
+# Imports of what a command needs stand in the command: `--help` answers at once.
+
+_PLAIN_WIDTH = 160  # columns of a table in a log
+EXIT_CODES = {
+    errors.StageFailed: 1,
+    errors.ConfigurationError: 2,
+    errors.PreflightRefused: 3,
+    errors.VerificationRed: 4,
+    errors.Locked: 5,
+    errors.Interrupted: 130,
+}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is run: a checkout and its stage table."""
+
+    root: Path
+    table: Sequence[Stage]
+
+
+class Commands(click.Group):
+    """A group in which options may come before the command, and no command means `run`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        valued = {text for command in self.commands.values() for option in command.params if _takes_value(option) for text in option.opts}
+        place = 0
+        while place < len(args) and args[place].startswith("-"):
+            place += 2 if args[place] in valued else 1
+        if place < len(args):
+            args = [args[place], *args[:place], *args[place + 1 :]]
+        elif args and args[0] not in ("--help", "--version"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(
+            ctx.command_path, "--inventory NAME [COMMAND] [OPTIONS]\n" + f"{ctx.command_path} lab up|down|status|ssh HOST"
+        )
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_commands(ctx, formatter)
+        run = self.commands["run"]
+        with formatter.section("Options of run"):
+            formatter.write_dl([record for option in run.params if (record := option.get_help_record(ctx))])
+        with formatter.section("Exit codes"):
+            formatter.write_text(
+                "0 done, 1 a stage failed, 2 wrong usage or configuration, 3 preflight refused, 4 verification red, 5 locked, 130 interrupted"
+            )
+
+
+def _takes_value(option: click.Parameter) -> bool:
+    return isinstance(option, click.Option) and not option.is_flag and not option.count
+
+
+def options(*names: str) -> Callable[[Any], Any]:
+    """Decorate a command with the shared options of these names."""
+    known = {
+        "inventory": click.option("--inventory", "-i", metavar="NAME", required=True, help="A folder under inventories/, or a path."),
+        "only": click.option("--only", metavar="STAGE", multiple=True, help="Only this stage; may be given again."),
+        "from": click.option("--from", "start", metavar="STAGE", help="This stage and those after it."),
+        "limit": click.option(
+            "--limit", "-l", metavar="PATTERN", help="Only these hosts (Ansible's patterns); cluster-wide stages run whole."
+        ),
+        "resume": click.option("--resume", is_flag=True, help="Skip what passed with the same inputs."),
+        "extra": click.option(
+            "-e", "extra_vars", metavar="VARS", multiple=True, help="Extra variables for Ansible: key=value, YAML, JSON or @file."
+        ),
+        "json": click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output."),
+        "verbose": click.option(
+            "-v", "--verbose", "verbosity", count=True, help="Show Ansible's output too; more v's make Ansible say more."
+        ),
+    }
+
+    def decorate(function: Any) -> Any:
+        for name in reversed(names):
+            function = known[name](function)
+        return function
+
+    return decorate
+
+
+@click.group(cls=Commands, help="Takes the bare-metal GPU hosts of an inventory to a private, verified LLM endpoint, and keeps it there.")
+@click.version_option(__version__, prog_name="rackstart")
+def commands() -> None:
+    pass
+
+
+@commands.command(help="Run every stage and take the verdict. The default.")
+@options("inventory", "only", "from", "limit", "resume", "extra", "json", "verbose")
+@click.pass_obj
+def run(setup: Setup, inventory: str, as_json: bool, **asked: Any) -> None:
+    _perform(setup, inventory, as_json, command="run", **asked)
+
+
+@commands.command(help="Say what a run would change on the hosts, changing nothing (Ansible's --check --diff).")
+@options("inventory", "only", "from", "limit", "extra", "json", "verbose")
+@click.pass_obj
+def check(setup: Setup, inventory: str, as_json: bool, **asked: Any) -> None:
+    _perform(setup, inventory, as_json, command="check", **asked)
+
+
+@commands.command(help="Show stages, hosts and why each would run, touching no host.")
+@options("inventory", "only", "from", "limit", "resume", "extra", "json")
+@click.pass_obj
+def plan(setup: Setup, inventory: str, as_json: bool, **asked: Any) -> None:
+    from rackstart import digest, graph, plan, resume, session
+    from rackstart.inventory import load
+
+    project, request = Project.open(inventory, setup.root), session.Request("plan", **asked)
+    stages, hosts = session.choose(setup.table, request), load(project, request.limit)
+    order = graph.order(setup.table, [stage.name for stage in stages], {stage.name: hosts.of(stage) for stage in stages})
+    decisions = resume.decide(stages, hosts, digest.of(project, request.extra_vars), session.history(project))
+    rows = plan.rows(stages, hosts, decisions, order, request.resume)
+    if as_json:
+        _print_json({"inventory": project.name, "stages": rows, "out_of_service": hosts.out_of_service})
+    else:
+        plan.show(_console(), rows, hosts)
+
+
+@commands.command(help="Take the verdict alone: is the endpoint good, gate by gate.")
+@options("inventory", "extra", "json", "verbose")
+@click.pass_obj
+def verify(setup: Setup, inventory: str, as_json: bool, **asked: Any) -> None:
+    _perform(setup, inventory, as_json, command="verify", **asked)
+
+
+@commands.command(help="Show the last run and the last verdict.")
+@options("inventory", "json")
+@click.pass_obj
+def status(setup: Setup, inventory: str, as_json: bool) -> None:
+    from rackstart import status
+
+    project = Project.open(inventory, setup.root)
+    found = status.collect(project)
+    if as_json:
+        _print_json(found)
+    else:
+        status.show(_console(), project, found)
+
+
+@commands.command(help="Run preflight's checks alone and show them all; changes nothing.")
+@options("inventory", "extra", "json", "verbose")
+@click.pass_obj
+def doctor(setup: Setup, inventory: str, as_json: bool, **asked: Any) -> None:
+    _perform(setup, inventory, as_json, command="doctor", **asked)
+
+
+@commands.command(help="Read the digest of every outside thing at its source and write the inventory's artifacts.lock.yml.")
+@options("inventory")
+@click.pass_obj
+def lock(setup: Setup, inventory: str) -> None:
+    from rackstart import lock
+
+    lock.write(Project.open(inventory, setup.root), click.echo)
+
+
+def main(arguments: Sequence[str] | None = None, root: Path = ROOT, table: Sequence[Stage] = STAGES) -> int:
+    """Run a command line and return the exit code."""
+    try:
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        commands.main(given, prog_name="bootstrap.py", standalone_mode=False, obj=Setup(root, table))
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except errors.RackstartError as error:
+        click.echo(f"bootstrap.py: {error}", err=True)
+        return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("bootstrap.py: interrupted", err=True)
+        return EXIT_CODES[errors.Interrupted]
+    return 0
+
+
+def _perform(setup: Setup, inventory: str, as_json: bool, **asked: Any) -> None:
+    from rackstart import session
+
+    project, request = Project.open(inventory, setup.root), session.Request(**asked)
+    console = _console(stderr=True)
+    outcome = session.perform(project, setup.table, request, console)
+    if as_json:
+        _print_json(outcome.as_json())
+    else:
+        session.report(console, project, request, outcome, _console())
+    if outcome.error:
+        raise outcome.error
+
+
+def _console(stderr: bool = False) -> Any:
+    from rich.console import Console
+
+    console = Console(stderr=stderr, markup=False, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    return console
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    click.echo(json.dumps(value, indent=2))

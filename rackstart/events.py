@@ -1,0 +1,100 @@
+"""What the events of one ansible-runner run say: where it is, counts per host, failures, changes."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+_COUNTS = {"ok": "ok", "changed": "changed", "failures": "failed", "dark": "unreachable", "skipped": "skipped"}
+_RESULTS = ("runner_on_ok", "runner_on_failed", "runner_on_skipped", "runner_on_unreachable")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failed or unreachable host. `task` is `role : name`, `place` is file:line, `message` Ansible's own."""
+
+    host: str
+    task: str
+    place: str
+    message: str
+    unreachable: bool = False
+
+
+@dataclass
+class StageEvents:
+    """Folds events into a state; each public field is as of the last event added."""
+
+    task: str = ""
+    answered: set[str] = field(default_factory=set)  # hosts that have answered the current task
+    hosts: dict[str, dict[str, int]] = field(default_factory=dict)  # counts per host: ok, changed, failed, unreachable, skipped
+    changes: list[tuple[str, str]] = field(default_factory=list)  # (task, host) that changed or, in check mode, would change
+    errors: list[str] = field(default_factory=list)  # Ansible's own complaints outside any task
+    aborted: bool = False  # a play ended for all its hosts because of some
+    pid: int | None = None
+    _failed: dict[str, Failure] = field(default_factory=dict)
+    _final: bool = False
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The last failure of each host that failed for good; rescued and ignored ones are not among them."""
+        return [
+            failure
+            for host, failure in self._failed.items()
+            if not self._final or self.hosts.get(host, {}).get("failed") or self.hosts.get(host, {}).get("unreachable")
+        ]
+
+    @property
+    def changed(self) -> int:
+        """How many results changed something, over all hosts."""
+        return sum(counts["changed"] for counts in self.hosts.values())
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Take one event of ansible-runner."""
+        kind, data = event.get("event", ""), event.get("event_data") or {}
+        self.pid = self.pid or event.get("pid")
+        if kind in ("playbook_on_task_start", "playbook_on_handler_task_start"):
+            self.task, self.answered = _task(data), set()
+        elif kind in _RESULTS:
+            self._result(kind, data)
+        elif kind == "playbook_on_no_hosts_remaining":
+            self.aborted = True
+        elif kind == "playbook_on_stats":
+            self._stats(data)
+        elif kind == "verbose" and event.get("stdout", "").startswith(("[ERROR]", "ERROR!")):
+            self.errors.append(event["stdout"].removeprefix("[ERROR]:").removeprefix("ERROR!").strip())
+
+    def _result(self, kind: str, data: dict[str, Any]) -> None:
+        host, result = data["host"], data.get("res") or {}
+        counts = self.hosts.setdefault(host, dict.fromkeys(_COUNTS.values(), 0))
+        self.answered.add(host)
+        if kind == "runner_on_ok":
+            counts["ok"] += 1
+            if result.get("changed"):
+                counts["changed"] += 1
+                self.changes.append((_task(data), host))
+        elif kind == "runner_on_skipped":
+            counts["skipped"] += 1
+        elif not data.get("ignore_errors"):
+            unreachable = kind == "runner_on_unreachable"
+            counts["unreachable" if unreachable else "failed"] += 1
+            self._failed[host] = Failure(host, _task(data), data.get("task_path") or "", _message(result), unreachable)
+
+    def _stats(self, data: dict[str, Any]) -> None:
+        """The recap: it alone knows what was rescued or ignored."""
+        hosts = {host for theirs in _COUNTS for host in data.get(theirs) or {}}
+        self.hosts = {host: {ours: (data.get(theirs) or {}).get(host, 0) for theirs, ours in _COUNTS.items()} for host in hosts}
+        self._final = True
+
+
+def _task(data: dict[str, Any]) -> str:
+    name = data.get("task") or data.get("name") or ""
+    role = data.get("role")
+    return f"{role} : {name}" if role and not name.startswith(f"{role} : ") else name
+
+
+def _message(result: dict[str, Any]) -> str:
+    """The most telling text of a failed result."""
+    items = [item for item in result.get("results") or [] if isinstance(item, dict) and (item.get("failed") or item.get("unreachable"))]
+    if items:
+        return _message(items[0]) + (f" (and {len(items) - 1} more items)" if len(items) > 1 else "")
+    text = str(result.get("msg") or result.get("censored") or result.get("reason") or "no message")
+    detail = str(result.get("stderr") or result.get("module_stderr") or result.get("module_stdout") or "").strip()
+    return f"{text}\n{detail}" if detail and detail not in text else text

@@ -1,0 +1,87 @@
+"""The one-screen failure: which stage, host and task, where that is written, what was said, why, and how to go on."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rackstart import runner
+from rackstart.engine import Result
+from rackstart.events import Failure
+from rackstart.paths import Project
+
+_SHOWN = 3  # different failures of a stage that are shown in full; the log has all
+_LINES = 8  # of a message
+_CAUSES = (
+    (r"Permission denied \(|Authentication failed", "the host refused the login: ansible_user, the key, or the agent (try: ssh USER@HOST)"),
+    (r"Host key verification failed|HOST IDENTIFICATION HAS CHANGED", "the host's ssh key is unknown or another than before; compare it, then mend known_hosts"),
+    (r"Connection refused|No route to host|Connection timed out|timed out during banner|Host is down", "the host is off, still booting, or its network is not reachable"),
+    (r"Could not resolve hostname|Temporary failure in name resolution|Name or service not known", "a name cannot be resolved: check ansible_host and the DNS settings"),
+    (r"[Mm]issing sudo password|[Ii]ncorrect sudo password|a password is required|not in the sudoers|premature end of stream", "sudo needs a password or refuses this user: set ansible_become_password (in vault.yml)"),
+    (r"No space left on device|Disk quota exceeded", "a disk of the host is full"),
+    (r"Could not get lock|dpkg frontend lock|is another process using it", "another package manager is at work on the host; wait for it, then go on"),
+    (r"[Cc]hecksum|sha256|digest.*(mismatch|differ)", "a download is not what artifacts.lock.yml says: a wrong mirror, or the artifact has changed"),
+    (r"is not locked|artifacts\.lock\.yml", "an artifact has no digest yet: run the lock command"),
+    (r"Unable to fetch|Failed to fetch|urlopen error|Request failed|HTTP Error", "something could not be fetched: check artifact_mirror, the proxy and the network of the host"),
+    (r"decrypt|vault", "a vaulted file cannot be opened: set ANSIBLE_VAULT_PASSWORD_FILE"),
+    (r"no_log", "the task handles secrets, so its output is hidden"),
+)  # fmt: skip
+
+
+def show(console: Console, project: Project, directory: Path, result: Result, onward: str) -> None:
+    """Print the failure of a stage; `onward` is the command that goes on from here."""
+    console.rule(Text(f"stage {result.stage.name} failed", "bold red"), style="red", align="left")
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    groups = list(_groups(result.events.failures))
+    for failure, hosts in groups[:_SHOWN]:
+        for name, text in _rows(project, failure, hosts):
+            table.add_row(name, text)
+        table.add_row("", "")
+    if len(groups) > _SHOWN:
+        table.add_row("", f"and {len(groups) - _SHOWN} more kinds of failure; see the log")
+    if not groups:
+        table.add_row("message", _shorten("\n".join(result.events.errors) or "Ansible ended without naming a task; see the log"))
+    table.add_row("log", project.shown(runner.log_file(directory, result.stage)))
+    lost = sorted(result.lost() - {"localhost"})
+    if lost and not result.stops(lost if result.events.aborted else (*lost, "others")):
+        table.add_row(
+            "out",
+            f"the run went on without {', '.join(lost)}; where that lasts, put it into out_of_service ({project.shown(project.inventory / 'hosts.yml')})",
+        )
+    table.add_row("go on", onward)
+    console.print(table)
+
+
+def likely_cause(message: str) -> str | None:
+    """What usually lies behind a message, for those that are known."""
+    return next((cause for pattern, cause in _CAUSES if re.search(pattern, message)), None)
+
+
+def _groups(failures: list[Failure]) -> Iterator[tuple[Failure, list[str]]]:
+    """Failures that differ only in their host, together."""
+    hosts: dict[tuple[str, str], list[Failure]] = {}
+    for failure in failures:
+        hosts.setdefault((failure.task, failure.message.replace(failure.host, "HOST")), []).append(failure)
+    for same in hosts.values():
+        yield same[0], [failure.host for failure in same]
+
+
+def _rows(project: Project, failure: Failure, hosts: list[str]) -> Iterator[tuple[str, str]]:
+    shown = ", ".join(hosts[:6]) + (f" and {len(hosts) - 6} more" if len(hosts) > 6 else "")
+    yield "host", f"{shown} (unreachable)" if failure.unreachable else shown
+    yield "task", failure.task
+    if failure.place:
+        yield "at", project.shown(failure.place)
+    yield "message", _shorten(failure.message)
+    if cause := likely_cause(failure.message):
+        yield "likely", cause
+
+
+def _shorten(text: str) -> str:
+    lines = text.strip().splitlines()
+    return "\n".join(lines if len(lines) <= _LINES else [*lines[: _LINES // 2], "...", *lines[-_LINES // 2 :]])

@@ -1,0 +1,165 @@
+"""The inventory: its hosts and groups as Ansible itself reads them, and its mistakes with file and line."""
+
+import contextlib
+import io
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rackstart.errors import ConfigurationError
+from rackstart.paths import Project
+from rackstart.stages import Stage
+
+PLACEHOLDER = "REPLACE_ME"
+_ELSEWHERE = ("hooks", "artifacts.lock.yml")  # beside the inventory, not part of it (ansible.cfg ignores the same)
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Hosts in the inventory's order; groups with their hosts, nested ones resolved; `limit` are the hosts --limit leaves (None: all)."""
+
+    path: Path
+    hosts: tuple[str, ...]
+    groups: dict[str, tuple[str, ...]]
+    limit: tuple[str, ...] | None = None
+
+    @property
+    def out_of_service(self) -> tuple[str, ...]:
+        return self.groups.get("out_of_service", ())
+
+    def of(self, stage: Stage) -> tuple[str, ...]:
+        """The hosts that a stage works on; none for a stage that runs on the controller."""
+        if not stage.on_hosts:
+            return ()
+        hosts = self.hosts if stage.hosts == "all" else self.groups.get(stage.hosts, ())
+        return tuple(host for host in hosts if host not in self.out_of_service and (self.limit is None or host in self.limit))
+
+
+def load(project: Project, limit: str | None = None) -> Inventory:
+    """Read and check the inventory. Raises ConfigurationError for what cannot be read, placeholders, and a limit that matches no host."""
+    check_files(project)
+    manager = _manager(project)
+    hosts = tuple(host.name for host in manager.get_hosts("all", ignore_limits=True))
+    if not hosts:
+        raise ConfigurationError(
+            f"{project.shown(project.inventory)} has no hosts; add yours to {project.shown(project.inventory / 'hosts.yml')}"
+        )
+    limited = None
+    if limit is not None:
+        with _ansible_errors(f"--limit {limit}"):
+            limited = tuple(host.name for host in manager.get_hosts(limit, ignore_limits=True) if host.name in hosts)
+        if not limited:
+            raise ConfigurationError(
+                f"--limit {limit} matches no host; hosts: {', '.join(hosts)}; groups: {', '.join(sorted(manager.groups))}"
+            )
+    groups = {name: tuple(host.name for host in group.get_hosts()) for name, group in manager.groups.items()}
+    return Inventory(project.inventory, hosts, groups, limited)
+
+
+def variable(project: Project, name: str) -> Any:
+    """One variable of group_vars/all, templated; None when it is not set. Raises ConfigurationError when it cannot be read."""
+    manager = _manager(project)
+    from ansible import constants
+    from ansible.template import Templar
+    from ansible.vars.manager import VariableManager
+
+    with _ansible_errors(name):
+        loader = manager._loader
+        if constants.DEFAULT_VAULT_PASSWORD_FILE or constants.DEFAULT_VAULT_IDENTITY_LIST:
+            from ansible.cli import CLI
+
+            loader.set_vault_secrets(CLI.setup_vault_secrets(loader, constants.DEFAULT_VAULT_IDENTITY_LIST, auto_prompt=False))
+        variables = VariableManager(loader=loader, inventory=manager).get_vars(host=manager.get_host("localhost"))
+        return Templar(loader=loader, variables=variables).template(variables.get(name))
+
+
+def check_files(project: Project) -> None:
+    """Refuse YAML that does not parse and placeholders of the template, each with file:line and what to write."""
+    found = [mistake for file in _yaml_files(project.inventory) for mistake in _mistakes(file, project.shown(file))]
+    if found:
+        raise ConfigurationError("the inventory is not ready:\n  " + "\n  ".join(found))
+
+
+def _yaml_files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        part = path.relative_to(folder).parts[0]
+        if path.is_file() and path.suffix in (".yml", ".yaml", ".json") and part not in _ELSEWHERE:
+            yield path
+
+
+def _mistakes(file: Path, shown: str) -> Iterator[str]:
+    text = file.read_text()
+    if text.startswith("$ANSIBLE_VAULT;"):
+        return
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        yield f"{shown}:{mark.line + 1 if mark else 1}: not valid YAML: {error.problem or error.context}"
+        return
+    except yaml.YAMLError as error:
+        yield f"{shown}:1: not valid YAML: {error}"
+        return
+    lines, advice = text.splitlines(), {}
+    for key, line in _placeholders(root, ""):
+        advice.setdefault(key, _advice(lines, line))  # the template explains a key where it comes first
+        yield f"{shown}:{line + 1}: {key} is still {PLACEHOLDER}; write {advice[key]}"
+
+
+def _placeholders(node: yaml.Node | None, key: str) -> Iterator[tuple[str, int]]:
+    """(key, line from 0) of every scalar that holds the placeholder."""
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            yield from _placeholders(name, key)
+            yield from _placeholders(value, str(name.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _placeholders(value, key)
+    elif node is not None and PLACEHOLDER in str(node.value):
+        yield key, node.start_mark.line
+
+
+def _advice(lines: list[str], line: int) -> str:
+    """What the template's comment says of a line: the one behind it, else the first sentence of those above it."""
+    behind = re.search(r"\s#\s*(.+)$", lines[line])
+    if behind:
+        return behind[1]
+    above: list[str] = []
+    for text in reversed(lines[:line]):
+        if not text.strip().startswith("#"):
+            break
+        above.insert(0, text.strip().lstrip("# "))
+    sentence = " ".join(above).partition(". ")[0].rstrip(".")
+    return sentence[:1].lower() + sentence[1:] or "your own value"
+
+
+def _manager(project: Project) -> Any:
+    """Ansible's own inventory, read with the project's ansible.cfg."""
+    os.environ["ANSIBLE_CONFIG"] = str(project.root / "ansible.cfg")  # read when ansible is first imported
+    from ansible.inventory.manager import InventoryManager
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.plugins.loader import init_plugin_loader
+
+    with _ansible_errors(project.shown(project.inventory)):
+        init_plugin_loader([])
+        return InventoryManager(loader=DataLoader(), sources=[str(project.inventory)])
+
+
+@contextlib.contextmanager
+def _ansible_errors(what: str) -> Iterator[None]:
+    """Ansible prints the reason of an inventory error as a warning and raises without it: put both together."""
+    from ansible.errors import AnsibleError
+
+    warnings = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(warnings):
+            yield
+    except AnsibleError as error:
+        reasons = re.findall(r"with '(?:yaml|ini|script|constructed)' plugin: (.+)", warnings.getvalue())
+        reason = reasons[0] if reasons else str(error)
+        raise ConfigurationError(f"{what}: {reason}") from error

@@ -1,0 +1,77 @@
+"""One run at a time per inventory and controller, and none of a dead wrapper beside it."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rackstart import journal, processes
+from rackstart.errors import Locked
+
+
+@contextmanager
+def hold(state: Path, what: str, tell: Callable[[str], None]) -> Iterator[None]:
+    """Hold the inventory's lock while the body runs; `what` is shown to whoever is refused. First ends what a killed run left behind.
+
+    Raises Locked, naming the holder. The kernel drops the lock with this process, however that ends.
+    """
+    with (state / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Locked(_refusal(state)) from None
+        file.truncate(0)
+        json.dump({"pid": os.getpid(), "what": what, "since": time.time(), "user": _user()}, file)
+        file.flush()
+        end_dead_runs(state, tell)
+        yield
+
+
+def holder(state: Path) -> dict[str, object] | None:
+    """Who holds the lock now ({pid, what, since, user}), or None."""
+    try:
+        with (state / "lock").open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return None
+            except BlockingIOError:
+                found = json.load(file)
+                return found if isinstance(found, dict) else None
+    except (OSError, ValueError):
+        return None
+
+
+def end_dead_runs(state: Path, tell: Callable[[str], None]) -> None:
+    """End every process of runs whose wrapper was killed, and say so in their journals. Only the lock's holder may call this."""
+    for record in journal.runs(state):
+        if record.ended:
+            continue
+        count = processes.end_run(record.id)
+        for child in record.children:
+            leftover = processes.of_session(child["pid"], child["started"])
+            count += len(leftover)
+            processes.end(leftover)
+        tell(f"run {record.id} was killed; " + (f"ended {count} processes that it left behind" if count else "nothing of it is left"))
+        written = journal.Journal(record.directory)
+        written.write("end", state="killed", exit=None)
+        written.close()
+
+
+def _refusal(state: Path) -> str:
+    who = holder(state)
+    if who is None:
+        return "another run holds this inventory and has just started; try again"
+    minutes = (time.time() - float(str(who["since"]))) / 60
+    return f"{who['what']} of user {who['user']} holds this inventory since {minutes:.0f} min (process {who['pid']}); wait for it, or stop it with Ctrl-C"
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

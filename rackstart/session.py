@@ -1,0 +1,242 @@
+"""One command that runs stages, from the lock to the last line of the journal."""
+
+import contextlib
+import shlex
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rackstart import digest, doctor, failure, hooks, inventory, journal, locking, resume, runner, verdict
+from rackstart.engine import Engine, Result
+from rackstart.errors import ConfigurationError, Interrupted, PreflightRefused, RackstartError, StageFailed, VerificationRed
+from rackstart.paths import Project
+from rackstart.progress import Progress, duration
+from rackstart.stages import Stage
+from rackstart.verdict import Verdict
+
+_STATES = {Interrupted: "interrupted", PreflightRefused: "refused", VerificationRed: "red"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for. `command` is run, check, verify or doctor; `only` and `start` (--from) choose stages."""
+
+    command: str
+    only: tuple[str, ...] = ()
+    start: str | None = None
+    limit: str | None = None
+    resume: bool = False
+    extra_vars: tuple[str, ...] = ()
+    verbosity: int = 0
+
+    def line(self, project: Project) -> str:
+        """The command as one types it; values of -e are left out, they may be secrets."""
+        words = [
+            "python",
+            "bootstrap.py",
+            "--inventory",
+            project.name if project.inventory.parent == project.root / "inventories" else str(project.inventory),
+        ]
+        words += [self.command] if self.command != "run" else []
+        words += [word for name in self.only for word in ("--only", name)]
+        words += ["--from", self.start] if self.start else []
+        words += ["--limit", self.limit] if self.limit else []
+        words += [word for text in self.extra_vars for word in ("-e", text if text.startswith("@") else "...")]
+        return shlex.join(words)
+
+
+@dataclass
+class Outcome:
+    """How it went: `error` is None when all is well, else what the exit code is made of."""
+
+    run: str
+    directory: Path
+    results: list[Result] = field(default_factory=list)
+    seconds: float = 0.0
+    error: RackstartError | None = None
+    verdict: Verdict | None = None
+    checks: list[dict[str, Any]] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        stages = [
+            {
+                "stage": result.stage.name, "state": result.state, "why": result.why, "seconds": round(result.seconds, 3), "hosts": result.events.hosts,
+                "failures": [vars(failed) for failed in result.events.failures], "changes": result.events.changes,
+            }
+            for result in self.results
+        ]  # fmt: skip
+        return {
+            "run": self.run, "state": _state(self.error), "error": str(self.error) if self.error else None, "seconds": round(self.seconds, 3),
+            "logs": str(self.directory), "stages": stages, "preflight": self.checks, "verdict": self.verdict.model_dump() if self.verdict else None,
+        }  # fmt: skip
+
+
+def choose(table: Sequence[Stage], request: Request) -> list[Stage]:
+    """The stages of a request, in the table's order. Raises ConfigurationError for a name that is none."""
+    names = [stage.name for stage in table]
+    if unknown := [name for name in (*request.only, *([request.start] if request.start else [])) if name not in names]:
+        raise ConfigurationError(f"there is no stage '{unknown[0]}'; stages: {', '.join(names)}")
+    if request.command == "verify":
+        return [stage for stage in table if stage.name == "verify"]
+    if request.command == "doctor":
+        return [stage for stage in table if stage.name == "preflight"]
+    if request.only and request.start:
+        raise ConfigurationError("--only and --from exclude each other")
+    first = names.index(request.start) if request.start else 0
+    chosen = [stage for stage in table[first:] if not request.only or stage.name in request.only]
+    return [
+        stage for stage in chosen if request.command != "check" or stage.name != "verify"
+    ]  # it changes nothing, so it has nothing to check
+
+
+def history(project: Project) -> list[journal.Record]:
+    """Former runs that changed something, newest first, with their inputs."""
+    return [record for record in journal.runs(project.state) if record.run["command"] == "run" and "digest" in record.run]
+
+
+def perform(project: Project, table: Sequence[Stage], request: Request, console: Console) -> Outcome:
+    """Do what was asked, show it on `console`, and return how it went; errors that came before any stage are raised."""
+    stages = choose(table, request)
+    hosts = inventory.load(project, request.limit)
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        console.print(text)
+
+    with locking.hold(project.state, f"'{request.command}'", say), _journal(project, request) as (directory, writer), _signals() as cancel:
+        if secrets := runner.drop_secrets_from_environment():
+            say(f"not passed on to Ansible: {', '.join(secrets)} (keep secrets in ansible-vault)")
+        if request.command in ("run", "check"):
+            hooks.before_run(project, writer, cancel.is_set, say)
+        inputs = digest.of(project, request.extra_vars)
+        decisions = resume.decide(stages, hosts, inputs, history(project)) if request.resume else {}
+        writer.write("inputs", digest=inputs.digest, inputs=inputs.files)
+        kept = {name: decision.why for name, decision in decisions.items() if decision.passed}
+        if decisions and not kept:
+            say(f"nothing to skip: {decisions[stages[0].name].why}")
+        for file in (
+            doctor.file(project) if any(s.name == "preflight" for s in stages) else None,
+            verdict.file(project) if stages[-1].name == "verify" else None,
+        ):
+            if file:
+                file.unlink(missing_ok=True)  # so that a report that is there is this run's
+        settings = runner.Settings(
+            directory.name,
+            directory,
+            request.command == "check",
+            runner.prepare_extra_vars(request.extra_vars, directory),
+            max(0, request.verbosity - 1),
+        )
+        say(f"{len(stages)} stages on {len(hosts.hosts)} hosts of {project.name}; logs in {project.shown(directory)}")
+        with Progress(console, max(len(stage.name) for stage in stages), request.verbosity > 0) as progress:
+            results = Engine(
+                project,
+                hosts,
+                settings,
+                table,
+                [stage.name for stage in stages],
+                kept=kept,
+                journal=writer,
+                progress=progress,
+                cancel=cancel,
+            ).run()
+        outcome = Outcome(directory.name, directory, results, time.monotonic() - started, judge(results))
+        if any(result.stage.name == "verify" for result in results):
+            outcome.verdict = verdict.read(project)
+        if any(result.stage.name == "preflight" for result in results):
+            outcome.checks = doctor.read(project)
+        writer.write("end", state=_state(outcome.error))
+        return outcome
+
+
+def judge(results: Sequence[Result]) -> RackstartError | None:
+    """The error that a run amounts to, if any; what came first counts."""
+    failed = [result for result in results if result.state == "failed"]
+    if any(result.state == "interrupted" or result.why == "the run was stopped" for result in results):
+        return Interrupted("stopped; the next run goes on from what there is")
+    if not failed:
+        return None
+    first = failed[0].stage.name
+    if first == "preflight":
+        return PreflightRefused("preflight refused: nothing was changed")
+    if first == "verify":
+        return VerificationRed("the verdict is red")
+    blocked = [result.stage.name for result in results if result.state == "blocked"]
+    return StageFailed(
+        f"{', '.join(result.stage.name for result in failed)} failed" + (f"; not run: {', '.join(blocked)}" if blocked else "")
+    )
+
+
+def report(console: Console, project: Project, request: Request, outcome: Outcome, output: Console) -> None:
+    """Show failures on `console` and results on `output`."""
+    again = request.line(project)
+    for result in outcome.results:
+        if result.state != "failed":
+            continue
+        if result.stage.name == "preflight" and outcome.checks:
+            doctor.show(console, outcome.checks, every=False)
+            console.print(f"put these right, then: {again}")
+        elif result.stage.name != "verify" or not outcome.verdict:
+            failure.show(console, project, outcome.directory, result, f"{again} --resume" if request.command == "run" else again)
+    if request.command == "check":
+        _show_changes(output, outcome.results)
+    if request.command == "doctor" and outcome.checks:
+        doctor.show(output, outcome.checks, every=True)
+    if outcome.verdict:
+        verdict.show(output, outcome.verdict)
+    if request.command == "run" and not outcome.error:
+        console.print(f"done in {duration(outcome.seconds)}")
+
+
+def _show_changes(output: Console, results: Sequence[Result]) -> None:
+    """What `check` found: each task that would change something, with its hosts."""
+    count = 0
+    for result in results:
+        tasks: dict[str, list[str]] = {}
+        for task, host in result.events.changes:
+            tasks.setdefault(task, []).append(host)
+        for task, hosts in tasks.items():
+            output.print(f"would change: {result.stage.name}: {task} on {', '.join(hosts)}")
+            count += 1
+    if not count and not any(result.state == "failed" for result in results):
+        output.print("nothing would change")
+
+
+def _state(error: RackstartError | None) -> str:
+    return "done" if error is None else _STATES.get(type(error), "failed")
+
+
+@contextlib.contextmanager
+def _journal(project: Project, request: Request) -> Iterator[tuple[Path, journal.Journal]]:
+    """A new run's directory and journal; an error that ends the run early is its last record."""
+    directory = journal.new_run(project.state)
+    writer = journal.Journal(directory)
+    try:
+        writer.write(
+            "run", command=request.command, inventory=str(project.inventory), only=request.only, start=request.start, limit=request.limit
+        )
+        yield directory, writer
+    except BaseException as error:
+        writer.write("end", state=_state(error) if isinstance(error, RackstartError) else "failed")
+        raise
+    finally:
+        writer.close()
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C, a hang-up or a polite kill sets, instead of ending the process at once."""
+    event = threading.Event()
+    caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before: Mapping[signal.Signals, Any] = {number: signal.signal(number, lambda *_: event.set()) for number in caught}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,39 @@
+"""The stages, in the order of the table in docs; playbooks/NAME.yml runs stage NAME."""
+
+from dataclasses import dataclass
+
+CLUSTER = "cluster"  # runs on the controller against the Kubernetes API
+CONTROLLER = "controller"  # runs on the controller and looks at everything
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One playbook. `hosts` is `all`, a group, CLUSTER or CONTROLLER; `after` names the stages it needs; `passed` says what passing means."""
+
+    name: str
+    hosts: str
+    after: tuple[str, ...]
+    passed: str
+
+    @property
+    def on_hosts(self) -> bool:
+        """Whether it works on hosts of the inventory (and --limit narrows it)."""
+        return self.hosts not in (CLUSTER, CONTROLLER)
+
+
+_WORK = (
+    Stage("preflight", "all", (), "every check green or waived; nothing was changed"),
+    Stage("host", "all", ("preflight",), "packages, swap, modules, sysctls, time, firewall, CA, proxy as declared"),
+    Stage("storage", "storage", ("host",), "export as declared, read-only to all but the writer"),
+    Stage("driver", "gpu", ("host",), "nvidia-smi lists as many GPUs as the PCI bus"),
+    Stage("models", "storage", ("storage",), "every declared revision published and verified file by file"),
+    Stage("control_plane", "k3s_server", ("host",), "/readyz on each, all etcd voters"),
+    Stage("nodes", "k3s_agent", ("control_plane", "driver"), "every host of the inventory is a Ready node"),
+    Stage("labels", CLUSTER, ("nodes",), "owned labels and taints equal the inventory"),
+    Stage("gpu_operator", CLUSTER, ("labels",), "allocatable nvidia.com/gpu equals the driver's count on each node"),
+    Stage(
+        "volumes", CLUSTER, ("control_plane", "models", "nodes"), "one bound ROX claim per revision, mounted read-only on every GPU node"
+    ),
+    Stage("inference", CLUSTER, ("gpu_operator", "volumes"), "every replica answered a golden prompt"),
+)
+STAGES = (*_WORK, Stage("verify", CONTROLLER, tuple(stage.name for stage in _WORK), "the verdict is green"))

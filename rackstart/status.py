@@ -1,0 +1,58 @@
+"""The last run and the last verdict of an inventory, from files only."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rackstart import journal, locking, verdict
+from rackstart.journal import Record
+from rackstart.paths import Project
+from rackstart.progress import duration
+
+
+def collect(project: Project) -> dict[str, Any]:
+    """{running, last: {run, command, state, started, stages: {NAME: {state, seconds, failures}}}, verdict}; None for what there is not."""
+    last = next(iter(journal.runs(project.state)), None)
+    found = verdict.read(project)
+    return {
+        "running": locking.holder(project.state),
+        "last": _run(last) if last else None,
+        "verdict": found.model_dump() if found else None,
+    }
+
+
+def show(console: Console, project: Project, status: dict[str, Any]) -> None:
+    """Print what collect found."""
+    if running := status["running"]:
+        console.print(f"running now: {running['what']} of user {running['user']}, process {running['pid']}")
+    last = status["last"]
+    if last is None:
+        console.print(f"no run of {project.name} yet; see what one would do: python bootstrap.py --inventory {project.name} plan")
+        return
+    console.print(f"run {last['run']} ({last['command']}) of {last['started']}: {last['state']}")
+    table = Table(box=None, padding=(0, 2, 0, 2), show_header=False)
+    for name, stage in last["stages"].items():
+        failed = "; ".join(f"{host}: {task} ({project.shown(place)})" for host, task, place in stage["failures"])
+        table.add_row(name, stage["state"], duration(stage["seconds"]), failed)
+    console.print(table)
+    if status["verdict"]:
+        found = verdict.Verdict.model_validate(status["verdict"])
+        console.print(f"taken {found.generated}:")
+        verdict.show(console, found)
+    else:
+        console.print(f"no verdict; take one: python bootstrap.py --inventory {project.name} verify")
+
+
+def _run(record: Record) -> dict[str, Any]:
+    state = record.ended["state"] if record.ended else "not ended"
+    return {"run": record.id, "command": record.run["command"], "started": record.run["at"], "state": state, "stages": _stages(record)}
+
+
+def _stages(record: Record) -> dict[str, dict[str, Any]]:
+    return {
+        name: {"state": entry["state"], "seconds": entry["seconds"], "failures": entry["failures"]}
+        if entry["kind"] == "stage_end"
+        else {"state": "cut short" if record.ended else "running", "seconds": 0, "failures": []}
+        for name, entry in record.stages.items()
+    }
