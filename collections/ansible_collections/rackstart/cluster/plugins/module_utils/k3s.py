@@ -117,7 +117,9 @@ def join(mode: str, name: str, datadir: bool, current: str, servers: list[Server
         if dry and others:
             return {"config": {"server": _url(others[0])}, "via": ""}
         asked = ", ".join(server["name"] for server in servers) or "none in the inventory"
-        raise JoinError(f"No k3s server is ready (asked: {asked}). Run the stage control_plane first, or look at `journalctl -u k3s` there.")
+        raise JoinError(
+            f"No k3s server is ready (asked: {asked}). Run the stage control_plane first, or look at `journalctl -u k3s` there."
+        )
     if datadir:  # etcd finds itself in its own data; the key only has to be one that k3s accepts
         return {"config": {"cluster-init": True}, "via": ""}
     holders = [server["name"] for server in others if server["datadir"]]
@@ -135,3 +137,18 @@ def join(mode: str, name: str, datadir: bool, current: str, servers: list[Server
     if dry and servers and servers[0]["name"] != name:
         return {"config": {"server": _url(servers[0])}, "via": ""}
     return {"config": {"cluster-init": True}, "via": ""}
+
+
+def registries(hosts: list[str], mirror: str, auth: dict[str, dict[str, str]]) -> dict[str, t.Any]:
+    """registries.yaml: every host's images from MIRROR/v2/HOST/NAME, and credentials by host."""
+    mirrors = {host: {"endpoint": [mirror], "rewrite": {"^(.*)$": f"{host}/$1"}} for host in hosts} if mirror else {}
+    configs = {host: {"auth": {"username": user["username"], "password": user["password"]}} for host, user in auth.items()}
+    return ({"mirrors": mirrors} if mirrors else {}) | ({"configs": configs} if configs else {})
+
+
+def environment(proxy: dict[str, str], no_proxy: list[str]) -> dict[str, str]:
+    """Environment of a process behind a proxy {http, https}; empty without one. no_proxy: what it reaches directly."""
+    values = {"HTTP_PROXY": proxy.get("http"), "HTTPS_PROXY": proxy.get("https")}
+    chosen = {name: value for name, value in values.items() if value}
+    direct = ["127.0.0.0/8", "localhost", ".svc", ".cluster.local", *no_proxy]
+    return chosen | ({"NO_PROXY": ",".join(dict.fromkeys(direct))} if chosen else {})

@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = """
 module: k3s_state
 short_description: What a host has of k3s
@@ -63,33 +68,37 @@ stale:
   description: A file was written after the running process had started.
   type: bool
   returned: always
+reload:
+  description: systemd has not read the unit's file as it is now.
+  type: bool
+  returned: always
 """
-
-import time
-from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
 
 DATA = {"k3s": "/var/lib/rancher/k3s/server/db/etcd", "k3s-agent": "/var/lib/rancher/k3s/agent/client-kubelet.crt"}
 CONFIG = Path("/etc/rancher/k3s/config.yaml")
 KUBECONFIG = Path("/etc/rancher/k3s/k3s.yaml")
 
 
-def started(module: AnsibleModule, unit: str) -> float | None:
-    """When the unit's process started, in seconds of the wall clock as it goes now; None when it does not run."""
-    properties = "ActiveState,ExecMainStartTimestampMonotonic"
+def show(module: AnsibleModule, unit: str) -> dict[str, str]:
+    """Properties of the unit; systemd shows defaults for one that it does not know."""
+    properties = "ActiveState,ExecMainStartTimestampMonotonic,NeedDaemonReload"
     _, out, _ = module.run_command(["systemctl", "show", f"--property={properties}", unit])
-    values = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
-    if values.get("ActiveState") not in ("active", "activating", "reloading"):
-        return None
-    return time.time() - time.monotonic() + int(values.get("ExecMainStartTimestampMonotonic") or 0) / 1e6
+    return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+
+
+def written(files: list[str]) -> float:
+    """When the newest of the files was last written, in seconds of the monotonic clock, by which systemd notes a unit's start."""
+    newest = max((Path(file).stat().st_ctime for file in files if Path(file).exists()), default=0.0)
+    return newest - time.time() + time.monotonic()
 
 
 def kubectl(module: AnsibleModule, *arguments: str) -> str:
     """Output of kubectl against this host's own API server, empty when it does not answer."""
     command = ["/usr/local/bin/k3s", "kubectl", "--request-timeout=5s", *arguments]
-    return_code, out, _ = module.run_command(command, handle_exceptions=False) if Path(command[0]).exists() else (1, "", "")
-    return out if return_code == 0 else ""
+    if not Path(command[0]).exists():
+        return ""
+    return_code, out, _ = module.run_command(command)
+    return out.strip() if return_code == 0 else ""
 
 
 def main() -> None:
@@ -102,14 +111,15 @@ def main() -> None:
         supports_check_mode=True,
     )
     unit, node = module.params["unit"], module.params["node"]
-    since = started(module, unit)
-    server = unit == "k3s" and KUBECONFIG.exists()
+    properties = show(module, unit)
+    active = properties.get("ActiveState") in ("active", "activating", "reloading")
     state = {
-        "active": since is not None,
+        "active": active,
+        "reload": properties.get("NeedDaemonReload") == "yes",
+        "stale": active and written(module.params["files"]) > int(properties["ExecMainStartTimestampMonotonic"]) / 1e6,
         "datadir": Path(DATA[unit]).exists(),
         "config": CONFIG.read_text() if CONFIG.exists() else "",
-        "ready": server and kubectl(module, "get", "--raw=/readyz") == "ok",
-        "stale": since is not None and any(Path(file).exists() and Path(file).stat().st_ctime > since for file in module.params["files"]),
+        "ready": unit == "k3s" and KUBECONFIG.exists() and kubectl(module, "get", "--raw=/readyz") == "ok",
     }
     if node:
         condition = '-o=jsonpath={.status.conditions[?(@.type=="EtcdIsVoter")].status}'

@@ -1,0 +1,17 @@
+"""Filter that renders the GPU Operator's objects; see module_utils/operator.py."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.rackstart.cluster.plugins.module_utils import operator
+
+
+def gpu_operator_objects(content: str, values: dict[str, t.Any], timeout: int) -> list[dict[str, t.Any]]:
+    """Namespace and HelmChart. content: the chart's archive in base64."""
+    return [operator.namespace(), operator.helm_chart(content, values, timeout)]
+
+
+class FilterModule:
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {"gpu_operator_objects": gpu_operator_objects}

@@ -1,0 +1,152 @@
+"""The cluster's API as this collection's modules use it: connection and options of kubernetes.core, objects as plain dictionaries."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+import typing as t
+
+from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
+
+try:
+    from kubernetes.client import ApiClient, ApiException, CoreV1Api
+    from kubernetes.dynamic.exceptions import DynamicApiError, NotFoundError, ResourceNotFoundError
+    from kubernetes.stream import portforward, stream
+    from urllib3.exceptions import HTTPError
+    from websocket import WebSocketException
+
+    ERRORS: tuple[type[BaseException], ...] = (ApiException, DynamicApiError, HTTPError, OSError)
+except ImportError:  # reported by AnsibleK8SModule, with what to install
+    ERRORS = ()
+
+Object = dict[str, t.Any]
+T = t.TypeVar("T")
+
+
+class ClusterError(Exception):
+    """The API refused or could not do something; the message is for a person."""
+
+
+class TimeoutReached(ClusterError):
+    """A condition did not come true within its budget."""
+
+
+def module(argument_spec: dict[str, t.Any], **kwargs: t.Any) -> AnsibleK8SModule:
+    """A module that takes kubernetes.core's connection options (also K8S_AUTH_* in the environment) beside its own."""
+    return AnsibleK8SModule(argument_spec={**AUTH_ARG_SPEC, **argument_spec}, supports_check_mode=True, **kwargs)
+
+
+def reason(error: BaseException) -> str:
+    """What an error of the API says, without the HTTP around it."""
+    if isinstance(error, ClusterError):
+        return str(error)
+    body = getattr(error, "body", None)
+    try:
+        return str(json.loads(body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+class Cluster:
+    """One connection to the cluster's API."""
+
+    def __init__(self, ansible_module: AnsibleK8SModule) -> None:
+        try:
+            self.dynamic = get_api_client(module=ansible_module).client
+        except (CoreException, *ERRORS) as error:
+            raise ClusterError(f"The cluster's API cannot be reached: {reason(error)}") from error
+
+    def core(self) -> CoreV1Api:
+        """A client of its own: a stream changes the client that it goes through, and prompts are asked from threads."""
+        return CoreV1Api(ApiClient(self.dynamic.client.configuration))
+
+    def resource(self, api_version: str, kind: str) -> t.Any:
+        """A resource by its kind; None when the cluster does not have it (yet)."""
+        try:
+            return self.dynamic.resources.get(api_version=api_version, kind=kind)
+        except ResourceNotFoundError:
+            return None
+
+    def list(self, api_version: str, kind: str, namespace: str | None = None, selector: str | None = None) -> list[Object]:
+        """Objects of a kind, none when the cluster does not know the kind."""
+        resource = self.resource(api_version, kind)
+        return resource.get(namespace=namespace, label_selector=selector).to_dict()["items"] if resource else []
+
+    def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        """One object, or None."""
+        resource = self.resource(api_version, kind)
+        try:
+            return resource.get(name=name, namespace=namespace).to_dict() if resource else None
+        except NotFoundError:
+            return None
+
+    def logs(self, namespace: str, pod: str, container: str | None = None, lines: int = 20, previous: bool = False) -> str:
+        """The end of a container's log, or why there is none."""
+        try:
+            return self.core().read_namespaced_pod_log(pod, namespace, container=container, tail_lines=lines, previous=previous)
+        except (ApiException, HTTPError) as error:
+            return f"(no log: {reason(error)})"
+
+    def execute(self, namespace: str, pod: str, command: list[str], timeout: int = 30) -> tuple[int, str]:
+        """Exit code and output (both streams) of a command in a pod's first container. Raises ClusterError."""
+        try:
+            channel = stream(
+                self.core().connect_get_namespaced_pod_exec,
+                pod,
+                namespace,
+                command=command,
+                stdout=True,
+                stderr=True,
+                _preload_content=False,
+                _request_timeout=timeout,
+            )
+            channel.run_forever(timeout=timeout)
+            if channel.is_open():
+                channel.close()
+                raise ClusterError(f"no answer within {timeout} s")
+            return int(channel.returncode or 0), channel.read_all()
+        except (ApiException, WebSocketException, HTTPError, OSError) as error:
+            raise ClusterError(reason(error)) from error
+
+    def post(self, namespace: str, pod: str, port: int, path: str, body: Object, timeout: int) -> Object:
+        """JSON answer of a pod to a JSON request, by port-forward, so that network policies may close all else. Raises ClusterError."""
+        try:
+            forward = portforward(self.core().connect_get_namespaced_pod_portforward, pod, namespace, ports=str(port))
+            connection = http.client.HTTPConnection("localhost", timeout=timeout)
+            connection.sock = forward.socket(port)
+            connection.sock.settimeout(timeout)
+            connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json", "Connection": "close"})
+            response = connection.getresponse()
+            text = response.read().decode(errors="replace")
+            problem = forward.error(port)
+            if problem:
+                raise ClusterError(problem)
+            if response.status != 200:
+                raise ClusterError(f"HTTP {response.status}: {text[:200]}")
+            return json.loads(text)
+        except (ApiException, WebSocketException, HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+            raise ClusterError(reason(error)) from error
+
+
+def poll(check: t.Callable[[], T | None], budget: float, what: t.Callable[[], str], every: float = 2.0) -> T:
+    """Calls check until it returns something, every few seconds. An API that is away for a moment is asked again.
+
+    budget: seconds. what: says, once the budget is used up, what did not come true. Raises TimeoutReached.
+    """
+    end = time.monotonic() + budget
+    problem = ""
+    while True:
+        try:
+            result = check()
+            if result is not None:
+                return result
+            problem = ""
+        except ERRORS as error:
+            problem = f" The API's last answer: {reason(error)}"
+        if time.monotonic() >= end:
+            raise TimeoutReached(what() + problem)
+        time.sleep(every)

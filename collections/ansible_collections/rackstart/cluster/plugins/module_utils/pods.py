@@ -1,0 +1,85 @@
+"""What all pods of the namespace `llm` have in common."""
+
+from __future__ import annotations
+
+import typing as t
+
+Object = dict[str, t.Any]
+
+NAMESPACE = "llm"
+# The user that vLLM's image is made for: uid 2000, and group 0 for its directories.
+POD_SECURITY: Object = {
+    "runAsUser": 2000,
+    "runAsGroup": 0,
+    "fsGroup": 0,
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+CONTAINER_SECURITY: Object = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def labels(name: str, component: str) -> dict[str, str]:
+    """Labels of every object; managed-by says that it may be removed once it is no longer declared."""
+    return {
+        "app.kubernetes.io/name": name,
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/part-of": "rackstart",
+        "app.kubernetes.io/managed-by": "rackstart",
+    }
+
+
+def selector(all_labels: dict[str, str]) -> dict[str, str]:
+    """The labels that tell pods of one workload from all others; a workload's selector can never change."""
+    return {key: all_labels[key] for key in ("app.kubernetes.io/name", "app.kubernetes.io/component")}
+
+
+def namespace() -> Object:
+    """The namespace, closed to pods that want more than the restricted profile."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": NAMESPACE,
+            "labels": {
+                "app.kubernetes.io/part-of": "rackstart",
+                "pod-security.kubernetes.io/enforce": "restricted",
+                "pod-security.kubernetes.io/warn": "restricted",
+            },
+        },
+    }
+
+
+def claim_volume(name: str, claim: str) -> Object:
+    """A read-only volume of a pod."""
+    return {"name": name, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
+
+
+def spec(containers: list[Object], volumes: list[Object], node_selector: dict[str, str], grace: int) -> Object:
+    """Specification of a pod on GPU nodes. grace: seconds from the request to stop until it is killed."""
+    return {
+        "automountServiceAccountToken": False,
+        # Else a Service named like an engine's variables would overwrite them (VLLM_PORT and the like).
+        "enableServiceLinks": False,
+        "nodeSelector": {"gpu": "true", **node_selector},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Equal", "value": "present", "effect": "NoSchedule"}],
+        "securityContext": POD_SECURITY,
+        "terminationGracePeriodSeconds": grace,
+        "containers": containers,
+        "volumes": volumes,
+    }
+
+
+def daemon_set(name: str, all_labels: dict[str, str], pod_spec: Object) -> Object:
+    """One pod on every node that the pod's specification selects, all of them updated at once."""
+    own = all_labels | {"app.kubernetes.io/instance": name}
+    match = selector(all_labels) | {"app.kubernetes.io/instance": name}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": all_labels},
+        "spec": {
+            "selector": {"matchLabels": match},
+            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": "100%"}},
+            "template": {"metadata": {"labels": own}, "spec": pod_spec},
+        },
+    }

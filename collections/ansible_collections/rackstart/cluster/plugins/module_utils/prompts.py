@@ -1,0 +1,64 @@
+"""Golden prompts: questions with one right answer, asked of a single replica."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import typing as t
+
+from ansible_collections.rackstart.cluster.plugins.module_utils import api, inference, pods, workloads
+
+Answer = dict[str, t.Any]
+AT_ONCE = 8  # replicas that are asked at the same time
+
+
+def request(model: dict[str, t.Any], prompt: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Body of a chat completion that always gets the same answer."""
+    return {
+        "model": model["served_name"],
+        "messages": [{"role": "user", "content": prompt["prompt"]}],
+        "temperature": 0,
+        "seed": 0,
+        "max_tokens": prompt.get("max_tokens", 32),
+    }
+
+
+def right(expected: str, answer: str) -> bool:
+    """The answer holds the expected text."""
+    return bool(expected.strip()) and expected.strip() in answer
+
+
+def _ask(cluster: api.Cluster, model: dict[str, t.Any], pod: api.Object, timeout: int) -> Answer:
+    name = pod["metadata"]["name"]
+    asked = []
+    for prompt in model["golden_prompts"]:
+        result = {"prompt": prompt["prompt"], "expect": prompt["expect"], "answer": "", "problem": ""}
+        try:
+            found = cluster.post(pods.NAMESPACE, name, inference.PORT, "/v1/chat/completions", request(model, prompt), timeout)
+            result["answer"] = found["choices"][0]["message"].get("content") or ""
+        except (api.ClusterError, KeyError, IndexError) as error:
+            result["problem"] = str(error)
+        asked.append(result)
+    return {"model": model["name"], "pod": name, "node": pod["spec"].get("nodeName", ""), "prompts": asked}
+
+
+def replicas(cluster: api.Cluster, model: dict[str, t.Any]) -> list[api.Object]:
+    """The model's pods that take requests."""
+    match = pods.selector(pods.labels(model["name"], "inference"))
+    found = cluster.list("v1", "Pod", pods.NAMESPACE, ",".join(f"{key}={value}" for key, value in match.items()))
+    return [pod for pod in found if workloads.pod_ready(pod)]
+
+
+def ask_all(cluster: api.Cluster, model: dict[str, t.Any], timeout: int) -> list[Answer]:
+    """Every ready replica's answer to every golden prompt of the model. timeout: seconds for one answer."""
+    found = replicas(cluster, model)
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(lambda pod: _ask(cluster, model, pod, timeout), found))
+
+
+def wrong(answer: Answer) -> list[str]:
+    """What is wrong with a replica's answers, one line each."""
+    return [
+        f"{answer['pod']} on {answer['node']}: {item['prompt']!r}: {item['problem'] or repr(item['answer'])}, expected {item['expect']!r}"
+        for item in answer["prompts"]
+        if item["problem"] or not right(item["expect"], item["answer"])
+    ]
