@@ -1,4 +1,4 @@
-"""Writes the generated pages of docs/ from the code: `.venv/bin/python docs/generate.py`; with --check it only compares (exit 1 on a difference).
+"""Writes the generated pages of docs/ from the code: `.venv/bin/python docs/generate.py`; --check only compares (exit 1 on a difference).
 
 stages.svg  the stages and what needs what, and which of them meets something that stands in when the lab is the rack
 stages.md   the table of the stages
@@ -92,7 +92,8 @@ def table() -> str:
     lines = [
         "# Stages",
         "",
-        "Generated from `rackstart/stages.py` by `docs/generate.py`. Stages that need nothing of one another and share no host run at the same time.",
+        "Generated from `rackstart/stages.py` by `docs/generate.py`.",
+        "Stages that need nothing of one another and share no host run at the same time.",
         "",
         "| stage | hosts | after | passed means |",
         "| --- | --- | --- | --- |",
