@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lab import packages
 from lab.build import build
+from lab.nfs_mount import build as nfs_mount
 from lab.shell import LabError
 
 HERE = Path(__file__).parent
@@ -24,16 +25,19 @@ def artifact() -> Path:
     """The root directory; needs root and a Debian archive."""
     packages.ensure(packages.HOSTS)
     names = OPERATING_SYSTEM + CONTAINERS + NFS_MOUNT
-    return build("root", [HERE / "build.py", HERE / "files", HERE / "customize"], {"suite": SUITE, "packages": names}, _make)
+    mount = nfs_mount.artifact()
+    params = {"suite": SUITE, "packages": names, "nfs_mount": mount.name}
+    return build("root", [HERE / "build.py", HERE / "files", HERE / "customize"], params, lambda out: _make(out, names, mount))
 
 
-def _make(out: Path) -> None:
+def _make(out: Path, names: list[str], mount: Path) -> None:
     log = out.with_name(out.name + ".log")
     command = [
         "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--skip=cleanup/apt/lists",
-        f"--include={','.join(OPERATING_SYSTEM + CONTAINERS + NFS_MOUNT)}",
+        f"--include={','.join(names)}",
         "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=force-unsafe-io",
         f"--customize-hook=copy-in {HERE}/files/etc {HERE}/files/usr /",
+        f"--customize-hook=copy-in {mount}/mount.nfs /sbin",
         f"--customize-hook={HERE}/customize \"$1\"",
         SUITE, str(out),
     ]  # fmt: skip
