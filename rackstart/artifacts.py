@@ -34,7 +34,7 @@ class Source:
         self._http = httpx.Client(follow_redirects=True, timeout=60, transport=httpx.HTTPTransport(retries=2))
 
     def file(self, entry: dict[str, Any]) -> dict[str, str]:
-        """Lock entry of a file or chart: read once, hashed on the way, nothing kept. Raises RackstartError on the publisher's other checksum."""
+        """Lock entry of a file or chart, read once and hashed on the way. Raises RackstartError when the publisher says another sum."""
         digest = self._sha256(entry["url"])
         if listing := entry.get("checksums"):
             name = httpx.URL(entry["url"]).path.rpartition("/")[2]

@@ -59,7 +59,8 @@ class Commands(click.Group):
             formatter.write_dl([record for option in run.params if (record := option.get_help_record(ctx))])
         with formatter.section("Exit codes"):
             formatter.write_text(
-                "0 done, 1 a stage failed, 2 wrong usage or configuration, 3 preflight refused, 4 verification red, 5 locked, 130 interrupted"
+                "0 done, 1 a stage failed, 2 wrong usage or configuration, 3 preflight refused, "
+                "4 verification red, 5 locked, 130 interrupted"
             )
 
 
@@ -103,21 +104,21 @@ def commands() -> None:
 @commands.command(help="Run every stage and take the verdict. The default.")
 @options("inventory", "only", "from", "limit", "resume", "extra", "json", "verbose")
 @click.pass_obj
-def run(setup: Setup, inventory: str, as_json: bool, **asked: Any) -> None:
+def run(setup: Setup, /, inventory: str, as_json: bool, **asked: Any) -> None:
     _perform(setup, inventory, as_json, command="run", **asked)
 
 
 @commands.command(help="Say what a run would change on the hosts, changing nothing (Ansible's --check --diff).")
 @options("inventory", "only", "from", "limit", "extra", "json", "verbose")
 @click.pass_obj
-def check(setup: Setup, inventory: str, as_json: bool, **asked: Any) -> None:
+def check(setup: Setup, /, inventory: str, as_json: bool, **asked: Any) -> None:
     _perform(setup, inventory, as_json, command="check", **asked)
 
 
 @commands.command(help="Show stages, hosts and why each would run, touching no host.")
 @options("inventory", "only", "from", "limit", "resume", "extra", "json")
 @click.pass_obj
-def plan(setup: Setup, inventory: str, as_json: bool, **asked: Any) -> None:
+def plan(setup: Setup, /, inventory: str, as_json: bool, **asked: Any) -> None:
     from rackstart import digest, graph, plan, resume, session
     from rackstart.inventory import load
 
@@ -135,14 +136,14 @@ def plan(setup: Setup, inventory: str, as_json: bool, **asked: Any) -> None:
 @commands.command(help="Take the verdict alone: is the endpoint good, gate by gate.")
 @options("inventory", "extra", "json", "verbose")
 @click.pass_obj
-def verify(setup: Setup, inventory: str, as_json: bool, **asked: Any) -> None:
+def verify(setup: Setup, /, inventory: str, as_json: bool, **asked: Any) -> None:
     _perform(setup, inventory, as_json, command="verify", **asked)
 
 
 @commands.command(help="Show the last run and the last verdict.")
 @options("inventory", "json")
 @click.pass_obj
-def status(setup: Setup, inventory: str, as_json: bool) -> None:
+def status(setup: Setup, /, inventory: str, as_json: bool) -> None:
     from rackstart import status
 
     project = Project.open(inventory, setup.root)
@@ -156,14 +157,14 @@ def status(setup: Setup, inventory: str, as_json: bool) -> None:
 @commands.command(help="Run preflight's checks alone and show them all; changes nothing.")
 @options("inventory", "extra", "json", "verbose")
 @click.pass_obj
-def doctor(setup: Setup, inventory: str, as_json: bool, **asked: Any) -> None:
+def doctor(setup: Setup, /, inventory: str, as_json: bool, **asked: Any) -> None:
     _perform(setup, inventory, as_json, command="doctor", **asked)
 
 
 @commands.command(help="Read the digest of every outside thing at its source and write the inventory's artifacts.lock.yml.")
 @options("inventory")
 @click.pass_obj
-def lock(setup: Setup, inventory: str) -> None:
+def lock(setup: Setup, /, inventory: str) -> None:
     from rackstart import lock
 
     lock.write(Project.open(inventory, setup.root), click.echo)
@@ -187,15 +188,15 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT, table: Seque
 
 
 def _perform(setup: Setup, inventory: str, as_json: bool, **asked: Any) -> None:
-    from rackstart import session
+    from rackstart import report, session
 
     project, request = Project.open(inventory, setup.root), session.Request(**asked)
     console = _console(stderr=True)
     outcome = session.perform(project, setup.table, request, console)
     if as_json:
-        _print_json(outcome.as_json())
+        _print_json(report.as_json(outcome))
     else:
-        session.report(console, project, request, outcome, _console())
+        report.show(console, _console(), project, request, outcome)
     if outcome.error:
         raise outcome.error
 

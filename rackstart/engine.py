@@ -1,5 +1,6 @@
 """Runs the chosen stages in their order, as many at once as share no host, and keeps the journal."""
 
+import re
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -17,6 +18,8 @@ from rackstart.paths import Project
 from rackstart.progress import Progress
 from rackstart.stages import CONTROLLER, Stage
 
+# plays that end for all hosts because of some: no event of Ansible says so
+_ALL_OR_NONE = re.compile(r"^  +(any_errors_fatal: (true|yes)|max_fail_percentage:)", re.M)
 _TICK = 0.2  # seconds between looks at signals and clocks
 
 
@@ -30,17 +33,20 @@ class Result:
     stage: Stage
     state: str
     why: str = ""
+    hosts: Sequence[str] = ()
     seconds: float = 0.0
     events: StageEvents = field(default_factory=StageEvents)
 
-    def lost(self) -> set[str]:
-        """Hosts that failed; the rest of the run leaves them out."""
-        return {failure.host for failure in self.events.failures}
+    @property
+    def lost(self) -> list[str]:
+        """Hosts of the inventory that failed; the rest of the run leaves them out."""
+        return sorted({failure.host for failure in self.events.failures} & set(self.hosts))
 
-    def stops(self, hosts: Collection[str]) -> bool:
-        """Whether stages that need this one cannot run: nothing of it passed. `hosts` are those it worked on."""
+    @property
+    def stops(self) -> bool:
+        """Whether stages that need this one cannot run, since it passed on no host."""
         if self.state == "failed":
-            return self.events.aborted or not self.lost() or not set(hosts) - self.lost() or "localhost" in self.lost()
+            return self.events.aborted or len(self.lost) != len(self.events.failures) or not 0 < len(self.lost) < len(self.hosts)
         return self.state in ("blocked", "interrupted")
 
 
@@ -95,7 +101,7 @@ class Engine:
         if stage.on_hosts and not hosts:
             return Result(stage, "skipped", f"no hosts in {stage.hosts}")
         for name in stage.after:
-            if name in self._results and self._results[name].stops(self._hosts[name]):
+            if name in self._results and self._results[name].stops:
                 return Result(stage, "blocked", f"needs {name}")
         if hosts and not set(hosts) - set(self._lost):
             return Result(stage, "blocked", f"{hosts[0]} failed in {self._lost[hosts[0]]}")
@@ -113,15 +119,19 @@ class Engine:
     def _run(self, stage: Stage, sources: list[Path], hosts: list[str]) -> Result:
         """Run one stage to its end; in a thread of its own."""
         limit = self._inventory.limit if stage.on_hosts else None
+        if stage.report:
+            (self._project.state / stage.report).unlink(missing_ok=True)  # one that is there afterwards is of this run
         self._write("stage_start", stage=stage.name, hosts=hosts)
         self._progress.started(stage, hosts)
         start = time.monotonic()
+        whole = _ALL_OR_NONE.search((self._project.root / runner.playbook(stage)).read_text())
         status, seen = runner.run(
             self._project, self._settings, stage, sources, limit, cancelled=self._cancel.is_set,
             on_event=lambda seen, event: self._event(stage, seen, event),
         )  # fmt: skip
+        seen.aborted |= bool(whole and seen.failures)
         state = "interrupted" if status == "canceled" or self._cancel.is_set() else "passed" if status == "successful" else "failed"
-        return Result(stage, state, seconds=time.monotonic() - start, events=seen)
+        return Result(stage, state, hosts=hosts, seconds=time.monotonic() - start, events=seen)
 
     def _event(self, stage: Stage, seen: StageEvents, event: dict[str, Any]) -> None:
         if seen.pid and event.get("event") == "playbook_on_start":
@@ -131,7 +141,7 @@ class Engine:
     def _finish(self, result: Result) -> None:
         """Take a result in: journal it, show it, remember lost hosts."""
         self._results[result.stage.name] = result
-        for host in result.lost() - {"localhost"}:
+        for host in result.lost:
             self._lost.setdefault(host, result.stage.name)
         if result.state in ("passed", "failed", "interrupted"):
             self._write(

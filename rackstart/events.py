@@ -1,6 +1,6 @@
 """What the events of one ansible-runner run say: where it is, counts per host, failures, changes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 _COUNTS = {"ok": "ok", "changed": "changed", "failures": "failed", "dark": "unreachable", "skipped": "skipped"}
@@ -9,7 +9,10 @@ _RESULTS = ("runner_on_ok", "runner_on_failed", "runner_on_skipped", "runner_on_
 
 @dataclass(frozen=True)
 class Failure:
-    """One failed or unreachable host. `task` is `role : name`, `place` is file:line, `message` Ansible's own."""
+    """One failed or unreachable host. `task` is `role : name`, `place` is file:line, `message` Ansible's own.
+
+    An error of the playbook itself has no host and no task.
+    """
 
     host: str
     task: str
@@ -26,7 +29,7 @@ class StageEvents:
     answered: set[str] = field(default_factory=set)  # hosts that have answered the current task
     hosts: dict[str, dict[str, int]] = field(default_factory=dict)  # counts per host: ok, changed, failed, unreachable, skipped
     changes: list[tuple[str, str]] = field(default_factory=list)  # (task, host) that changed or, in check mode, would change
-    errors: list[str] = field(default_factory=list)  # Ansible's own complaints outside any task
+    errors: list[Failure] = field(default_factory=list)  # of the playbook itself
     aborted: bool = False  # a play ended for all its hosts because of some
     pid: int | None = None
     _failed: dict[str, Failure] = field(default_factory=dict)
@@ -58,8 +61,8 @@ class StageEvents:
             self.aborted = True
         elif kind == "playbook_on_stats":
             self._stats(data)
-        elif kind == "verbose" and event.get("stdout", "").startswith(("[ERROR]", "ERROR!")):
-            self.errors.append(event["stdout"].removeprefix("[ERROR]:").removeprefix("ERROR!").strip())
+        elif kind == "verbose":
+            self._complaint(event.get("stdout", ""))
 
     def _result(self, kind: str, data: dict[str, Any]) -> None:
         host, result = data["host"], data.get("res") or {}
@@ -76,6 +79,12 @@ class StageEvents:
             unreachable = kind == "runner_on_unreachable"
             counts["unreachable" if unreachable else "failed"] += 1
             self._failed[host] = Failure(host, _task(data), data.get("task_path") or "", _message(result), unreachable)
+
+    def _complaint(self, line: str) -> None:
+        if line.startswith("[ERROR]: "):
+            self.errors.append(Failure("", "", "", line.removeprefix("[ERROR]: ")))
+        elif line.startswith("Origin: ") and self.errors:
+            self.errors[-1] = replace(self.errors[-1], place=line.removeprefix("Origin: "))
 
     def _stats(self, data: dict[str, Any]) -> None:
         """The recap: it alone knows what was rescued or ignored."""

@@ -16,17 +16,17 @@ from rackstart.paths import Project
 _SHOWN = 3  # different failures of a stage that are shown in full; the log has all
 _LINES = 8  # of a message
 _CAUSES = (
-    (r"Permission denied \(|Authentication failed", "the host refused the login: ansible_user, the key, or the agent (try: ssh USER@HOST)"),
-    (r"Host key verification failed|HOST IDENTIFICATION HAS CHANGED", "the host's ssh key is unknown or another than before; compare it, then mend known_hosts"),
-    (r"Connection refused|No route to host|Connection timed out|timed out during banner|Host is down", "the host is off, still booting, or its network is not reachable"),
-    (r"Could not resolve hostname|Temporary failure in name resolution|Name or service not known", "a name cannot be resolved: check ansible_host and the DNS settings"),
-    (r"[Mm]issing sudo password|[Ii]ncorrect sudo password|a password is required|not in the sudoers|premature end of stream", "sudo needs a password or refuses this user: set ansible_become_password (in vault.yml)"),
+    (r"Permission denied \(|Authentication failed", "the host refuses the login: check ansible_user and its key (try: ssh USER@HOST)"),
+    (r"Host key verification failed|IDENTIFICATION HAS CHANGED", "the host's ssh key is unknown or changed: compare it, mend known_hosts"),
+    (r"Connection refused|No route to host|timed out|Host is down", "the host is off, still booting, or its network is not reachable"),
+    (r"Could not resolve|resolution|Name or service not known", "a name cannot be resolved: check ansible_host and DNS"),
+    (r"sudo password|password is required|not in the sudoers", "sudo refuses this user: set ansible_become_password, best in vault.yml"),
     (r"No space left on device|Disk quota exceeded", "a disk of the host is full"),
-    (r"Could not get lock|dpkg frontend lock|is another process using it", "another package manager is at work on the host; wait for it, then go on"),
-    (r"[Cc]hecksum|sha256|digest.*(mismatch|differ)", "a download is not what artifacts.lock.yml says: a wrong mirror, or the artifact has changed"),
+    (r"Could not get lock|frontend lock", "another package manager is at work on the host; wait for it"),
+    (r"[Cc]hecksum|sha256", "a download is not what artifacts.lock.yml says: a wrong mirror, or it has changed"),
     (r"is not locked|artifacts\.lock\.yml", "an artifact has no digest yet: run the lock command"),
-    (r"Unable to fetch|Failed to fetch|urlopen error|Request failed|HTTP Error", "something could not be fetched: check artifact_mirror, the proxy and the network of the host"),
-    (r"decrypt|vault", "a vaulted file cannot be opened: set ANSIBLE_VAULT_PASSWORD_FILE"),
+    (r"Unable to fetch|Failed to fetch|urlopen error|Request failed|HTTP Error", "check artifact_mirror, the proxy and the host's network"),
+    (r"[Dd]ecrypt|[Vv]ault", "a vaulted file cannot be opened: set ANSIBLE_VAULT_PASSWORD_FILE"),
     (r"no_log", "the task handles secrets, so its output is hidden"),
 )  # fmt: skip
 
@@ -37,7 +37,7 @@ def show(console: Console, project: Project, directory: Path, result: Result, on
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    groups = list(_groups(result.events.failures))
+    groups = list(_groups(result.events.failures or result.events.errors))
     for failure, hosts in groups[:_SHOWN]:
         for name, text in _rows(project, failure, hosts):
             table.add_row(name, text)
@@ -45,13 +45,12 @@ def show(console: Console, project: Project, directory: Path, result: Result, on
     if len(groups) > _SHOWN:
         table.add_row("", f"and {len(groups) - _SHOWN} more kinds of failure; see the log")
     if not groups:
-        table.add_row("message", _shorten("\n".join(result.events.errors) or "Ansible ended without naming a task; see the log"))
+        table.add_row("message", "Ansible ended without a reason; see the log")
     table.add_row("log", project.shown(runner.log_file(directory, result.stage)))
-    lost = sorted(result.lost() - {"localhost"})
-    if lost and not result.stops(lost if result.events.aborted else (*lost, "others")):
+    if not result.stops:
+        hosts_file = project.shown(project.inventory / "hosts.yml")
         table.add_row(
-            "out",
-            f"the run went on without {', '.join(lost)}; where that lasts, put it into out_of_service ({project.shown(project.inventory / 'hosts.yml')})",
+            "left out", f"{', '.join(result.lost)}, for the rest of the run; to go on without, put it into out_of_service ({hosts_file})"
         )
     table.add_row("go on", onward)
     console.print(table)
@@ -73,8 +72,9 @@ def _groups(failures: list[Failure]) -> Iterator[tuple[Failure, list[str]]]:
 
 def _rows(project: Project, failure: Failure, hosts: list[str]) -> Iterator[tuple[str, str]]:
     shown = ", ".join(hosts[:6]) + (f" and {len(hosts) - 6} more" if len(hosts) > 6 else "")
-    yield "host", f"{shown} (unreachable)" if failure.unreachable else shown
-    yield "task", failure.task
+    if failure.host:
+        yield "host", f"{shown} (unreachable)" if failure.unreachable else shown
+        yield "task", failure.task
     if failure.place:
         yield "at", project.shown(failure.place)
     yield "message", _shorten(failure.message)

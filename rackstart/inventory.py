@@ -105,7 +105,7 @@ def _mistakes(file: Path, shown: str) -> Iterator[str]:
     except yaml.YAMLError as error:
         yield f"{shown}:1: not valid YAML: {error}"
         return
-    lines, advice = text.splitlines(), {}
+    lines, advice = text.splitlines(), dict[str, str]()
     for key, line in _placeholders(root, ""):
         advice.setdefault(key, _advice(lines, line))  # the template explains a key where it comes first
         yield f"{shown}:{line + 1}: {key} is still {PLACEHOLDER}; write {advice[key]}"

@@ -65,7 +65,8 @@ def _refusal(state: Path) -> str:
     if who is None:
         return "another run holds this inventory and has just started; try again"
     minutes = (time.time() - float(str(who["since"]))) / 60
-    return f"{who['what']} of user {who['user']} holds this inventory since {minutes:.0f} min (process {who['pid']}); wait for it, or stop it with Ctrl-C"
+    holds = f"{who['what']} of user {who['user']} (process {who['pid']}) has held this inventory for {minutes:.0f} min"
+    return f"{holds}; wait for it, or stop it with Ctrl-C where it runs"
 
 
 def _user() -> str:

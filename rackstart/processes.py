@@ -1,6 +1,7 @@
 """Processes that a run started: found by the run's mark in their environment, ended one by one.
 
-ansible-playbook outlives a killed wrapper, and its workers and ssh masters leave its process group and session; the environment stays with all of them.
+ansible-playbook outlives a killed wrapper, and its workers and ssh's masters leave its process group and session; all of them keep
+the environment.
 """
 
 import contextlib

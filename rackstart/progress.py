@@ -79,8 +79,8 @@ class Progress:
         parts = [result.why] if result.why else []
         if running:
             parts = [_count(running.hosts), f"{result.events.changed} changed", duration(result.seconds)]
-            if lost := result.lost() - {"localhost"}:
-                parts.insert(1, f"{', '.join(sorted(lost))} failed")
+            if result.lost:
+                parts.insert(1, f"{', '.join(result.lost)} failed")
         self._line(result.state, f"{result.stage.name:{self._width}}  {'  '.join(parts)}")
 
     def tick(self) -> None:

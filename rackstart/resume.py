@@ -7,7 +7,7 @@ from typing import Any
 from rackstart.digest import Inputs, differences
 from rackstart.inventory import Inventory
 from rackstart.journal import Record
-from rackstart.stages import Stage
+from rackstart.stages import CONTROLLER, Stage
 
 _NAMED = 3  # changed inputs that are named; the rest are counted
 
@@ -21,13 +21,20 @@ class Decision:
 
 
 def decide(stages: Sequence[Stage], inventory: Inventory, inputs: Inputs, history: Sequence[Record]) -> dict[str, Decision]:
-    """One decision per stage from the journals of former runs (newest first, of command `run` only). The verdict is always taken anew."""
-    return {
-        stage.name: Decision(False, "taken anew each time")
-        if stage.name == "verify"
-        else _decide(stage, inventory.of(stage), inputs, history)
-        for stage in stages
-    }
+    """One decision per stage from the journals of former runs (newest first, of command `run` only).
+
+    The verdict is always taken anew, and a stage is run again after any that it needs.
+    """
+    decisions: dict[str, Decision] = {}
+    for stage in stages:
+        decision = _decide(stage, inventory.of(stage), inputs, history)
+        again = [name for name in stage.after if name in decisions and not decisions[name].passed]
+        if stage.hosts == CONTROLLER:
+            decision = Decision(False, "taken anew each time")
+        elif decision.passed and again:
+            decision = Decision(False, f"passed, but {again[0]} runs again")
+        decisions[stage.name] = decision
+    return decisions
 
 
 def _decide(stage: Stage, hosts: Sequence[str], inputs: Inputs, history: Sequence[Record]) -> Decision:

@@ -43,7 +43,7 @@ def arguments(project: Project, settings: Settings, stage: Stage, inventory: Seq
         "artifact_dir": str(settings.directory / "artifacts"),
         "ident": stage.name,
         "project_dir": str(project.root),
-        "playbook": f"playbooks/{stage.name}.yml",
+        "playbook": playbook(stage),
         "inventory": [str(path) for path in inventory],
         "limit": ",".join((*limit, "localhost")) if limit is not None else None,
         "cmdline": shlex.join(options) or None,
@@ -57,7 +57,7 @@ def arguments(project: Project, settings: Settings, stage: Stage, inventory: Seq
             "ANSIBLE_HOST_KEY_CHECKING": "True",  # ansible-runner turns it off unless told
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(project.control_path),
             "ANSIBLE_LOCAL_TEMP": str(settings.directory / "tmp"),
-            "ANSIBLE_FORCE_COLOR": "False",
+            "ANSIBLE_NOCOLOR": "True",
             processes.MARK: settings.run,
         },
     }
@@ -97,6 +97,11 @@ def run(
             cancel_callback=cancelled,
         )
     return result.status, seen
+
+
+def playbook(stage: Stage) -> str:
+    """A stage's playbook, relative to the project."""
+    return f"playbooks/{stage.name}.yml"
 
 
 def log_file(directory: Path, stage: Stage) -> Path:

@@ -12,11 +12,12 @@ from typing import Any
 
 from rich.console import Console
 
-from rackstart import digest, doctor, failure, hooks, inventory, journal, locking, resume, runner, verdict
+from rackstart import digest, doctor, hooks, inventory, journal, locking, resume, runner, verdict
 from rackstart.engine import Engine, Result
 from rackstart.errors import ConfigurationError, Interrupted, PreflightRefused, RackstartError, StageFailed, VerificationRed
+from rackstart.journal import Journal
 from rackstart.paths import Project
-from rackstart.progress import Progress, duration
+from rackstart.progress import Progress
 from rackstart.stages import Stage
 from rackstart.verdict import Verdict
 
@@ -63,19 +64,6 @@ class Outcome:
     verdict: Verdict | None = None
     checks: list[dict[str, Any]] | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        stages = [
-            {
-                "stage": result.stage.name, "state": result.state, "why": result.why, "seconds": round(result.seconds, 3), "hosts": result.events.hosts,
-                "failures": [vars(failed) for failed in result.events.failures], "changes": result.events.changes,
-            }
-            for result in self.results
-        ]  # fmt: skip
-        return {
-            "run": self.run, "state": _state(self.error), "error": str(self.error) if self.error else None, "seconds": round(self.seconds, 3),
-            "logs": str(self.directory), "stages": stages, "preflight": self.checks, "verdict": self.verdict.model_dump() if self.verdict else None,
-        }  # fmt: skip
-
 
 def choose(table: Sequence[Stage], request: Request) -> list[Stage]:
     """The stages of a request, in the table's order. Raises ConfigurationError for a name that is none."""
@@ -102,57 +90,51 @@ def history(project: Project) -> list[journal.Record]:
 
 def perform(project: Project, table: Sequence[Stage], request: Request, console: Console) -> Outcome:
     """Do what was asked, show it on `console`, and return how it went; errors that came before any stage are raised."""
-    stages = choose(table, request)
-    hosts = inventory.load(project, request.limit)
+    stages, hosts = choose(table, request), inventory.load(project, request.limit)
     started = time.monotonic()
-
-    def say(text: str) -> None:
-        console.print(text)
-
-    with locking.hold(project.state, f"'{request.command}'", say), _journal(project, request) as (directory, writer), _signals() as cancel:
+    with (
+        locking.hold(project.state, f"'{request.command}'", console.print),
+        _journal(project, request) as (directory, writer),
+        _signals() as cancel,
+    ):
         if secrets := runner.drop_secrets_from_environment():
-            say(f"not passed on to Ansible: {', '.join(secrets)} (keep secrets in ansible-vault)")
+            console.print(f"not passed on to Ansible: {', '.join(secrets)} (keep secrets in ansible-vault)")
         if request.command in ("run", "check"):
-            hooks.before_run(project, writer, cancel.is_set, say)
-        inputs = digest.of(project, request.extra_vars)
-        decisions = resume.decide(stages, hosts, inputs, history(project)) if request.resume else {}
-        writer.write("inputs", digest=inputs.digest, inputs=inputs.files)
-        kept = {name: decision.why for name, decision in decisions.items() if decision.passed}
-        if decisions and not kept:
-            say(f"nothing to skip: {decisions[stages[0].name].why}")
-        for file in (
-            doctor.file(project) if any(s.name == "preflight" for s in stages) else None,
-            verdict.file(project) if stages[-1].name == "verify" else None,
-        ):
-            if file:
-                file.unlink(missing_ok=True)  # so that a report that is there is this run's
+            hooks.before_run(project, writer, cancel.is_set, console.print)
+        kept = _kept(project, stages, hosts, request, writer, console)
         settings = runner.Settings(
-            directory.name,
-            directory,
-            request.command == "check",
-            runner.prepare_extra_vars(request.extra_vars, directory),
-            max(0, request.verbosity - 1),
+            run=directory.name,
+            directory=directory,
+            check=request.command == "check",
+            extra_vars=runner.prepare_extra_vars(request.extra_vars, directory),
+            verbosity=max(0, request.verbosity - 1),
         )
-        say(f"{len(stages)} stages on {len(hosts.hosts)} hosts of {project.name}; logs in {project.shown(directory)}")
-        with Progress(console, max(len(stage.name) for stage in stages), request.verbosity > 0) as progress:
-            results = Engine(
-                project,
-                hosts,
-                settings,
-                table,
-                [stage.name for stage in stages],
-                kept=kept,
-                journal=writer,
-                progress=progress,
-                cancel=cancel,
-            ).run()
+        console.print(f"{len(stages)} stages on {len(hosts.hosts)} hosts of {project.name}; logs in {project.shown(directory)}")
+        names = [stage.name for stage in stages]
+        with Progress(console, max(map(len, names)), verbose=request.verbosity > 0) as progress:
+            engine = Engine(project, hosts, settings, table, names, kept=kept, journal=writer, progress=progress, cancel=cancel)
+            results = engine.run()
         outcome = Outcome(directory.name, directory, results, time.monotonic() - started, judge(results))
-        if any(result.stage.name == "verify" for result in results):
-            outcome.verdict = verdict.read(project)
-        if any(result.stage.name == "preflight" for result in results):
-            outcome.checks = doctor.read(project)
-        writer.write("end", state=_state(outcome.error))
+        ran = {result.stage.name for result in results if result.state in ("passed", "failed")}
+        outcome.checks = doctor.read(project) if "preflight" in ran else None
+        outcome.verdict = verdict.read(project) if "verify" in ran else None
+        writer.write("end", state=state(outcome.error))
         return outcome
+
+
+def _kept(
+    project: Project, stages: Sequence[Stage], hosts: inventory.Inventory, request: Request, writer: Journal, console: Console
+) -> dict[str, str]:
+    """Put the digest of the inputs into the journal; with --resume, the stages that need not run and why."""
+    inputs, former = digest.of(project, request.extra_vars), history(project)
+    writer.write("inputs", digest=inputs.digest, inputs=inputs.files)
+    if not request.resume:
+        return {}
+    decisions = resume.decide(stages, hosts, inputs, former)
+    kept = {name: decision.why for name, decision in decisions.items() if decision.passed}
+    if not kept:
+        console.print(f"nothing to skip: {stages[0].name} {decisions[stages[0].name].why}")
+    return kept
 
 
 def judge(results: Sequence[Result]) -> RackstartError | None:
@@ -173,42 +155,8 @@ def judge(results: Sequence[Result]) -> RackstartError | None:
     )
 
 
-def report(console: Console, project: Project, request: Request, outcome: Outcome, output: Console) -> None:
-    """Show failures on `console` and results on `output`."""
-    again = request.line(project)
-    for result in outcome.results:
-        if result.state != "failed":
-            continue
-        if result.stage.name == "preflight" and outcome.checks:
-            doctor.show(console, outcome.checks, every=False)
-            console.print(f"put these right, then: {again}")
-        elif result.stage.name != "verify" or not outcome.verdict:
-            failure.show(console, project, outcome.directory, result, f"{again} --resume" if request.command == "run" else again)
-    if request.command == "check":
-        _show_changes(output, outcome.results)
-    if request.command == "doctor" and outcome.checks:
-        doctor.show(output, outcome.checks, every=True)
-    if outcome.verdict:
-        verdict.show(output, outcome.verdict)
-    if request.command == "run" and not outcome.error:
-        console.print(f"done in {duration(outcome.seconds)}")
-
-
-def _show_changes(output: Console, results: Sequence[Result]) -> None:
-    """What `check` found: each task that would change something, with its hosts."""
-    count = 0
-    for result in results:
-        tasks: dict[str, list[str]] = {}
-        for task, host in result.events.changes:
-            tasks.setdefault(task, []).append(host)
-        for task, hosts in tasks.items():
-            output.print(f"would change: {result.stage.name}: {task} on {', '.join(hosts)}")
-            count += 1
-    if not count and not any(result.state == "failed" for result in results):
-        output.print("nothing would change")
-
-
-def _state(error: RackstartError | None) -> str:
+def state(error: RackstartError | None) -> str:
+    """One word for how a run ended: done, failed, refused, red, interrupted."""
     return "done" if error is None else _STATES.get(type(error), "failed")
 
 
@@ -223,7 +171,7 @@ def _journal(project: Project, request: Request) -> Iterator[tuple[Path, journal
         )
         yield directory, writer
     except BaseException as error:
-        writer.write("end", state=_state(error) if isinstance(error, RackstartError) else "failed")
+        writer.write("end", state=state(error) if isinstance(error, RackstartError) else "failed")
         raise
     finally:
         writer.close()

@@ -8,12 +8,13 @@ CONTROLLER = "controller"  # runs on the controller and looks at everything
 
 @dataclass(frozen=True)
 class Stage:
-    """One playbook. `hosts` is `all`, a group, CLUSTER or CONTROLLER; `after` names the stages it needs; `passed` says what passing means."""
+    """One playbook. `hosts` is `all`, a group, CLUSTER or CONTROLLER; `after` are the stages it needs; `passed` is what passing means."""
 
     name: str
     hosts: str
     after: tuple[str, ...]
     passed: str
+    report: str = ""  # file in the state directory that the playbook writes for the wrapper to show
 
     @property
     def on_hosts(self) -> bool:
@@ -22,7 +23,7 @@ class Stage:
 
 
 _WORK = (
-    Stage("preflight", "all", (), "every check green or waived; nothing was changed"),
+    Stage("preflight", "all", (), "every check green or waived; nothing was changed", "preflight.json"),
     Stage("host", "all", ("preflight",), "packages, swap, modules, sysctls, time, firewall, CA, proxy as declared"),
     Stage("storage", "storage", ("host",), "export as declared, read-only to all but the writer"),
     Stage("driver", "gpu", ("host",), "nvidia-smi lists as many GPUs as the PCI bus"),
@@ -36,4 +37,4 @@ _WORK = (
     ),
     Stage("inference", CLUSTER, ("gpu_operator", "volumes"), "every replica answered a golden prompt"),
 )
-STAGES = (*_WORK, Stage("verify", CONTROLLER, tuple(stage.name for stage in _WORK), "the verdict is green"))
+STAGES = (*_WORK, Stage("verify", CONTROLLER, tuple(stage.name for stage in _WORK), "the verdict is green", "verdict.json"))
