@@ -1,0 +1,84 @@
+"""Every container image of the lab, as the storage of a read-only registry."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab.build import build
+from lab.gpu_operator import build as gpu_operator
+from lab.images import debian
+from lab.images.modules import Module, compile_module
+from lab.images.oci import Image, Storage
+from lab.shell import run
+
+HERE = Path(__file__).parent
+COREDNS = Module(
+    path="github.com/coredns/coredns", version="v1.14.4", sum="h1:cE2uZ7pdk7JmzS0nOTA+0DJ89ue9BBaWlJEozbHx/5s=", package=".",
+    replace={"core/plugin/zplugin.go": HERE / "coredns/zplugin.go"},
+)  # fmt: skip
+HELM = Module(path="helm.sh/helm/v3", version="v3.19.5", sum="h1:l8zDGBhPaF2z5pTR5ASku/yZwi0qZrWthWMzvf1ZruE=", package="./cmd/helm")
+
+
+def artifact() -> Path:
+    """The registry's root directory: docker/registry/v2/ for docker-registry to serve, and images.json {reference: digest}."""
+    parts = {"debian": debian.artifact(), "coredns": _program(COREDNS), "helm": _program(HELM), "operator": gpu_operator.artifact()}
+
+    def make(out: Path) -> None:
+        storage, digests = Storage(out), {}
+        for image in _images(parts, out / "roots"):
+            digests[image.reference] = storage.add(image)
+        shutil.rmtree(out / "roots")
+        (out / "images.json").write_text(json.dumps(digests, indent=2) + "\n")
+
+    return build("images", [HERE], {name: path.name for name, path in parts.items()}, make)
+
+
+def _images(parts: dict[str, Path], roots: Path) -> Iterator[Image]:
+    tools = parts["debian"] / "tools"
+    pause = _root(roots / "pause", {"pause": tools / "usr/bin/catatonit"})
+    yield Image("docker.io/rancher/mirrored-pause:3.6", pause, ["/pause", "-P"], user="65535:65535")
+
+    coredns = _root(roots / "coredns", {"coredns": parts["coredns"] / "program"})
+    yield Image("docker.io/rancher/mirrored-coredns-coredns:1.14.4", coredns, ["/coredns"])
+
+    busybox = _busybox(_root(roots / "busybox", {"bin/busybox": tools / "bin/busybox"}))
+    yield Image("docker.io/library/busybox:1.37.0", busybox, [], command=["sh"])
+
+    files = {"bin/busybox": tools / "bin/busybox", "usr/bin/helm": parts["helm"] / "program", "usr/bin/entry": HERE / "klipper-helm/entry"}
+    klipper = _busybox(_root(roots / "klipper-helm", files))
+    yield Image("docker.io/rancher/klipper-helm:v0.9.14-build20260210", klipper, ["entry"], user="1000", env={"HOME": "/home/klipper-helm"})
+
+    operator = _root(roots / "gpu-operator", {"usr/bin/gpu-operator": parts["operator"] / "gpu-operator"})
+    for reference in ("nvcr.io/nvidia/gpu-operator:v26.7.0", "nvcr.io/nvidia/k8s-device-plugin:v0.20.0"):
+        yield Image(reference, operator, ["gpu-operator"], user="65532:65532")
+
+    engine = shutil.copytree(parts["debian"] / "engine", roots / "vllm", symlinks=True)
+    _root(engine, {"usr/bin/vllm": HERE / "vllm/vllm"})
+    (engine / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nvllm:x:2000:0:vLLM:/tmp:/bin/sh\n")
+    (engine / "etc/group").write_text("root:x:0:vllm\n")
+    yield Image("docker.io/vllm/vllm-openai:v0.32.0", engine, ["vllm", "serve"], user="2000:0", env={"HOME": "/tmp"})
+
+
+def _root(root: Path, files: dict[str, Path]) -> Path:
+    """Copies of files in a root directory, by their path there."""
+    for target, source in files.items():
+        (root / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, root / target)
+    (root / "tmp").mkdir(exist_ok=True)
+    (root / "tmp").chmod(0o1777)
+    return root
+
+
+def _busybox(root: Path) -> Path:
+    for applet in run([root / "bin/busybox", "--list"]).split():
+        if applet != "busybox":
+            (root / "bin" / applet).symlink_to("busybox")
+    return root
+
+
+def _program(module: Module) -> Path:
+    def make(out: Path) -> None:
+        compile_module(module, out / "program")
+
+    return build(module.path.split("/")[1], [HERE / "modules.py", *module.replace.values()], {"module": f"{module.path}@{module.version}"}, make)

@@ -1,0 +1,27 @@
+"""Files of Debian packages for the images: unpacked, not configured."""
+
+import shutil
+from pathlib import Path
+
+from lab import packages
+from lab.build import build
+from lab.shell import run
+
+TOOLS = ["busybox-static", "catatonit"]
+ENGINE = ["coreutils", "dash", "libgomp1", "libnuma1", "libstdc++6", "util-linux"]  # what lab/engine needs of an image; vLLM calls lscpu
+LEFT_OUT = ["/usr/share/*", "/usr/lib/systemd/*", "/usr/lib/x86_64-linux-gnu/gconv/*", "/var/*"]
+
+
+def artifact() -> Path:
+    """A directory with `tools` and `engine`, two small root file systems without device nodes."""
+
+    def make(out: Path) -> None:
+        packages.ensure(["debian-archive-keyring", "mmdebstrap"])
+        exclude = [f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT]
+        for name, include in (("tools", TOOLS), ("engine", ENGINE)):
+            root = out / name
+            command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=extract", f"--include={','.join(include)}", "--format=directory", *exclude]
+            run([*command, "bookworm", root])
+            shutil.rmtree(root / "dev")  # a container gets its devices from its runtime
+
+    return build("image-debian", [Path(__file__)], {}, make)

@@ -1,0 +1,40 @@
+"""Builds a program out of a published Go module, exactly as published: its own go.mod and go.sum pin what it is built from."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module version, the checksum (as in a go.sum line) that its archive must have, the program's package and files to replace."""
+
+    path: str
+    version: str
+    sum: str
+    package: str
+    replace: dict[str, Path] = field(default_factory=dict)
+
+
+def compile_module(module: Module, out: Path) -> None:
+    """Build a static binary. A downloaded archive of another checksum is refused."""
+    with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+        answer = subprocess.run(["go", "mod", "download", "-json", f"{module.path}@{module.version}"], cwd=scratch, stdout=subprocess.PIPE, check=True)
+        download = json.loads(answer.stdout)
+        if download["Sum"] != module.sum:
+            raise ValueError(f"{module.path}@{module.version} has checksum {download['Sum']}, lab/images/build.py pins {module.sum}")
+        source = Path(scratch) / "source"  # a copy: the module cache is read-only, and `go build` wants to be inside the module
+        shutil.copytree(download["Dir"], source)
+        for name, replacement in module.replace.items():
+            shutil.copy(replacement, source / name)
+        go_build(source, module.package, out)
+
+
+def go_build(source: Path, package: str, out: Path) -> None:
+    """`go build` a static, stripped, reproducible binary at a low priority."""
+    command = ["nice", "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", str(out), package]
+    subprocess.run(command, cwd=source, env=os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}, check=True)
