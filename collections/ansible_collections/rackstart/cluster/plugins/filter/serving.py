@@ -13,6 +13,7 @@ class FilterModule:
             "inference_foundation": inference.foundation,
             "inference_objects": inference.objects,
             "inference_budget": inference.total_budget,
+            "store_paths": volumes.paths,
             "weights_claims": volumes.claims,
             "weights_objects": volumes.objects,
         }

@@ -16,6 +16,11 @@ def path(model: Model, export: str) -> str:
     return f"{export.rstrip('/')}/{model['repo']}/{model['revision']}"
 
 
+def paths(models: list[Model], export: str) -> dict[str, str]:
+    """Directory of each model's revision below the given one."""
+    return {model["name"]: path(model, export) for model in models}
+
+
 def claim(model: Model, server: str, export: str) -> str:
     """Name of the volume, its claim and the pods that check it: another server, path or revision is another volume."""
     digest = hashlib.sha256("\n".join((server, path(model, export), model["revision"])).encode()).hexdigest()

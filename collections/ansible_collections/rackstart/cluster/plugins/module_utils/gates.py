@@ -1,0 +1,183 @@
+"""The verdict's gates: pure functions from what is declared and what was seen to one judgement per thing looked at."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Iterator
+
+from ansible_collections.rackstart.cluster.plugins.module_utils import nodes, operator, prompts
+from ansible_collections.rackstart.cluster.plugins.module_utils.observe import Observed, Served
+
+Model = dict[str, t.Any]
+Probe = dict[str, t.Any]
+
+
+class Gate(t.TypedDict):
+    """One judgement. target: a host, node, model or replica; stage: the one that puts it right when run again."""
+
+    id: str
+    target: str
+    ok: bool
+    expected: t.Any
+    seen: t.Any
+    remedy: str
+    stage: str
+
+
+class Declared(t.TypedDict):
+    """What the inventory declares, without the hosts that are out of service (away).
+
+    marks: labels and taints by node; gpus: number of GPUs by host; stores: directory of each model's revision on the storage host.
+    """
+
+    hosts: list[str]
+    servers: list[str]
+    away: list[str]
+    marks: dict[str, nodes.Marks]
+    gpus: dict[str, int]
+    models: list[Model]
+    stores: dict[str, str]
+    storage: str
+
+
+def _gate(name: str, target: str, expected: t.Any, seen: t.Any, stage: str, remedy: str, ok: bool | None = None) -> Gate:
+    """A gate that is open when what was seen is what was expected, or as ok says; the remedy is for a closed one."""
+    good = expected == seen if ok is None else ok
+    return {"id": name, "target": target, "ok": good, "expected": expected, "seen": seen, "remedy": "" if good else remedy, "stage": stage}
+
+
+def hosts(declared: Declared, probes: dict[str, Probe | None]) -> Iterator[Gate]:
+    """Every host answers and could be looked at."""
+    for host in declared["hosts"]:
+        probe = probes.get(host)
+        remedy = f"Look whether {host} is up and answers ssh and sudo; put it into out_of_service while it is away."
+        yield _gate("host.reachable", host, "answers", "answers" if probe else "no answer", "preflight", remedy)
+
+
+def api_ready(problem: str) -> Iterator[Gate]:
+    """The cluster's API answers."""
+    yield _gate("api.ready", "cluster", "answers", problem or "answers", "control_plane", "Look at `journalctl -u k3s` on the servers.")
+
+
+def etcd(declared: Declared, seen: Observed) -> Iterator[Gate]:
+    """Every server votes in etcd; one that only learns does not count for the quorum."""
+    for server in declared["servers"]:
+        conditions = ((seen["nodes"].get(server) or {}).get("status") or {}).get("conditions") or []
+        voter = next((item["status"] for item in conditions if item["type"] == "EtcdIsVoter"), "not reported")
+        yield _gate("etcd.voter", server, "True", voter, "control_plane", f"Look at `journalctl -u k3s` on {server}.")
+
+
+def node_set(declared: Declared, seen: Observed) -> Iterator[Gate]:
+    """The cluster's nodes are the inventory's hosts, no more and no fewer, and ready."""
+    for name in declared["marks"]:
+        problem = nodes.not_ready(seen["nodes"].get(name))
+        yield _gate("node.ready", name, "Ready", problem or "Ready", "nodes", f"Look at `journalctl -u k3s -u k3s-agent` on {name}.")
+    found = sorted(seen["nodes"].keys() - set(declared["away"]))
+    strange = ", ".join(sorted(set(found) - declared["marks"].keys()))
+    remedy = f"Add {strange} to the inventory, or delete the node." if strange else "Run the stage nodes."
+    yield _gate("node.set", "cluster", sorted(declared["marks"]), found, "nodes", remedy)
+
+
+def marks(declared: Declared, seen: Observed) -> Iterator[Gate]:
+    """Labels and taints that are ours equal the inventory."""
+    for name, want in declared["marks"].items():
+        node = seen["nodes"].get(name) or {"metadata": {}, "spec": {}}
+        remedy = "Run the stage labels."
+        yield _gate("node.labels", name, want["labels"], nodes.owned_labels(node, want), "labels", remedy)
+        taints = sorted(map(nodes.taint_text, nodes.owned_taints(node, want)))
+        yield _gate("node.taints", name, sorted(map(nodes.taint_text, want["taints"])), taints, "labels", remedy)
+
+
+def gpus_of_hosts(declared: Declared, probes: dict[str, Probe | None]) -> Iterator[Gate]:
+    """The PCI bus holds the GPUs that the inventory declares, and the driver lists those of the bus."""
+    for host, count in declared["gpus"].items():
+        probe = probes.get(host) or {}
+        bus = len(probe.get("pci_gpus") or [])
+        remedy = f"Compare gpu_count of {host} with `lspci -d 10de:` there; a GPU may be missing."
+        yield _gate("gpu.pci", host, count, bus, "preflight", remedy)
+        smi = probe.get("nvidia_smi") or {}
+        error = f" It says: {smi['error']}" if smi.get("error") else ""
+        remedy = f"Run `nvidia-smi` on {host} and look at `dmesg`; a reboot may be due after an upgrade of the driver.{error}"
+        yield _gate("gpu.driver", host, bus, len(smi.get("gpus") or []), "driver", remedy)
+
+
+def gpus_of_cluster(declared: Declared, probes: dict[str, Probe | None], seen: Observed) -> Iterator[Gate]:
+    """The operator is ready and offers the GPUs of the bus."""
+    problem = operator.policy_problem(seen["policy"])
+    remedy = "Run the stage gpu_operator; `kubectl -n gpu-operator get pods` shows which of its pods fail."
+    yield _gate("gpu.operator", operator.POLICY, "ready", problem or "ready", "gpu_operator", remedy)
+    for host in declared["gpus"]:
+        bus = len((probes.get(host) or {}).get("pci_gpus") or [])
+        node = seen["nodes"].get(host)
+        remedy = f"Look at the device plugin's pod on {host}: `kubectl -n gpu-operator get pods -o wide`."
+        yield _gate("gpu.allocatable", host, bus, nodes.allocatable(node) if node else 0, "gpu_operator", remedy)
+
+
+def _bound(served: Served) -> str:
+    claim, volume = served["claim"], served["volume"]
+    if not claim or not volume:
+        return "no volume" if not volume else "no claim"
+    phase, modes = (claim.get("status") or {}).get("phase"), ",".join(volume["spec"]["accessModes"])
+    return f"{phase} {modes}"
+
+
+def volumes(declared: Declared, probes: dict[str, Probe | None], seen: Observed) -> Iterator[Gate]:
+    """Every revision is published, its claim bound, and on every GPU node of the model a pod sees just that, and cannot write."""
+    store = (probes.get(declared["storage"]) or {}).get("store") or {}
+    for model in declared["models"]:
+        name, served = model["name"], seen["models"][model["name"]]
+        path = declared["stores"][name]
+        published = (store.get(path) or {}).get("manifest_sha256")
+        remedy = f"Run the stage models; {path} on {declared['storage']} has no manifest."
+        yield _gate("model.published", name, "a manifest", published or "none", "models", remedy, ok=bool(published))
+        yield _gate("volume.bound", name, "Bound ReadOnlyMany", _bound(served), "volumes", "Run the stage volumes.")
+        mounted = {mount["node"]: mount for mount in served["mounts"]}
+        for node in sorted(_pool(declared, model)):
+            mount = mounted.get(node)
+            target, problem = f"{name}@{node}", (mount["problem"] if mount else "no pod has it mounted here")
+            remedy = f"Look at the events of the pods of `kubectl -n llm get pods -o wide` on {node}; the NFS server may not answer."
+            manifest = problem or (mount["manifest"] if mount else "")
+            yield _gate("volume.manifest", target, published, manifest, "volumes", remedy)
+            mode = problem or ("read-only" if mount and mount["read_only"] else "writable")
+            yield _gate("volume.read_only", target, "read-only", mode, "volumes", remedy)
+
+
+def _pool(declared: Declared, model: Model) -> list[str]:
+    """GPU hosts that the model may run on."""
+    wanted = {"gpu": "true", **model["node_selector"]}.items()
+    return [host for host in declared["gpus"] if wanted <= declared["marks"][host]["labels"].items()]
+
+
+def replicas(declared: Declared, seen: Observed) -> Iterator[Gate]:
+    """As many replicas as declared, each with the right answer to every golden prompt, and so through the endpoint."""
+    for model in declared["models"]:
+        name, served = model["name"], seen["models"][model["name"]]
+        ready = {"asked_for": served["declared"], "ready": len(served["answers"])}
+        wanted = {"asked_for": model["replicas"], "ready": model["replicas"]}
+        yield _gate(
+            "replica.count", name, wanted, ready, "inference", "Run the stage inference; `kubectl -n llm get pods` shows what is missing."
+        )
+        for answer in served["answers"]:
+            wrong = prompts.wrong(answer)
+            remedy = "Look at the replica's log; answers that are wrong with all else green mean other weights or another engine."
+            expected = [item["expect"] for item in answer["prompts"]]
+            yield _gate(
+                "replica.answers",
+                f"{name}/{answer['pod']}",
+                expected,
+                wrong or [item["answer"] for item in answer["prompts"]],
+                "inference",
+                remedy,
+                not wrong,
+            )
+        remedy = "Run the stage inference; compare the Service with `kubectl -n llm get endpointslices`."
+        yield _gate("endpoint.answers", name, "answers", served["endpoint"] or "answers", "inference", remedy)
+
+
+def judge(declared: Declared, probes: dict[str, Probe | None], seen: Observed | None, problem: str) -> list[Gate]:
+    """All gates. seen is None, and problem says why, when the API does not answer: then the cluster's gates are left out, and it is red."""
+    found = [*hosts(declared, probes), *gpus_of_hosts(declared, probes), *api_ready(problem)]
+    if seen is not None:
+        found += [*etcd(declared, seen), *node_set(declared, seen), *marks(declared, seen)]
+        found += [*gpus_of_cluster(declared, probes, seen), *volumes(declared, probes, seen), *replicas(declared, seen)]
+    return found
