@@ -81,4 +81,5 @@ def _program(module: Module) -> Path:
     def make(out: Path) -> None:
         compile_module(module, out / "program")
 
-    return build(module.path.split("/")[1], [HERE / "modules.py", *module.replace.values()], {"module": f"{module.path}@{module.version}"}, make)
+    inputs = [HERE / "modules.py", *module.replace.values()]
+    return build(module.path.split("/")[1], inputs, {"module": f"{module.path}@{module.version}"}, make)

@@ -17,11 +17,11 @@ def artifact() -> Path:
 
     def make(out: Path) -> None:
         packages.ensure(["debian-archive-keyring", "mmdebstrap"])
+        mmdebstrap = ["mmdebstrap", "--mode=root", "--variant=extract", "--format=directory"]
         exclude = [f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT]
         for name, include in (("tools", TOOLS), ("engine", ENGINE)):
             root = out / name
-            command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=extract", f"--include={','.join(include)}", "--format=directory", *exclude]
-            run([*command, "bookworm", root])
+            run([*mmdebstrap, *exclude, f"--include={','.join(include)}", "bookworm", root])
             shutil.rmtree(root / "dev")  # a container gets its devices from its runtime
 
     return build("image-debian", [Path(__file__)], {}, make)

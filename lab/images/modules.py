@@ -3,10 +3,11 @@
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from lab.shell import LabError, run
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,9 @@ class Module:
 def compile_module(module: Module, out: Path) -> None:
     """Build a static binary. A downloaded archive of another checksum is refused."""
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
-        answer = subprocess.run(["go", "mod", "download", "-json", f"{module.path}@{module.version}"], cwd=scratch, stdout=subprocess.PIPE, check=True)
-        download = json.loads(answer.stdout)
+        download = json.loads(run(["go", "mod", "download", "-json", f"{module.path}@{module.version}"], cwd=Path(scratch)))
         if download["Sum"] != module.sum:
-            raise ValueError(f"{module.path}@{module.version} has checksum {download['Sum']}, lab/images/build.py pins {module.sum}")
+            raise LabError(f"{module.path}@{module.version} has checksum {download['Sum']}, lab/images/build.py pins {module.sum}")
         source = Path(scratch) / "source"  # a copy: the module cache is read-only, and `go build` wants to be inside the module
         shutil.copytree(download["Dir"], source)
         for name, replacement in module.replace.items():
@@ -37,4 +37,4 @@ def compile_module(module: Module, out: Path) -> None:
 def go_build(source: Path, package: str, out: Path) -> None:
     """`go build` a static, stripped, reproducible binary at a low priority."""
     command = ["nice", "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", str(out), package]
-    subprocess.run(command, cwd=source, env=os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}, check=True)
+    run(command, cwd=source, env=os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"})

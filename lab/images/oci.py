@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+
 
 @dataclass(frozen=True)
 class Image:
@@ -32,23 +34,27 @@ class Storage:
         repository, _, tag = image.reference.rpartition(":")
         tar = _tar(image.root)
         layer = gzip.compress(tar, compresslevel=1, mtime=0)
-        config = _json({
-            "architecture": "amd64",
-            "os": "linux",
-            "config": {
-                "Entrypoint": image.entrypoint,
-                "Cmd": image.command,
-                "User": image.user,
-                "Env": [f"{name}={value}" for name, value in ({"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"} | image.env).items()],
-            },
-            "rootfs": {"type": "layers", "diff_ids": [_digest(tar)]},
-        })
-        manifest = _json({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": self._blob(repository, config, "application/vnd.oci.image.config.v1+json"),
-            "layers": [self._blob(repository, layer, "application/vnd.oci.image.layer.v1.tar+gzip")],
-        })
+        config = _json(
+            {
+                "architecture": "amd64",
+                "os": "linux",
+                "config": {
+                    "Entrypoint": image.entrypoint,
+                    "Cmd": image.command,
+                    "User": image.user,
+                    "Env": [f"{name}={value}" for name, value in ({"PATH": PATH} | image.env).items()],
+                },
+                "rootfs": {"type": "layers", "diff_ids": [_digest(tar)]},
+            }
+        )
+        manifest = _json(
+            {
+                "schemaVersion": 2,
+                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "config": self._blob(repository, config, "application/vnd.oci.image.config.v1+json"),
+                "layers": [self._blob(repository, layer, "application/vnd.oci.image.layer.v1.tar+gzip")],
+            }
+        )
         digest = _digest(manifest)
         self._data(manifest)
         manifests = self.base / "repositories" / repository / "_manifests"
@@ -75,8 +81,8 @@ def _link(directory: Path, digest: str) -> None:
 
 
 def _tar(root: Path) -> bytes:
-    command = ["tar", "-C", str(root), "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "--format=gnu", "-cf", "-", "."]
-    return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    same_everywhere = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "--format=gnu"]
+    return subprocess.run(["tar", *same_everywhere, "--create", "--directory", root, "."], stdout=subprocess.PIPE, check=True).stdout
 
 
 def _digest(data: bytes) -> str:
