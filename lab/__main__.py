@@ -1,12 +1,17 @@
 """`python -m lab`: hosts and their network on this machine."""
 
 import argparse
+import json
 import os
 import sys
+from dataclasses import asdict
+from pathlib import Path
 
 from lab import hosts
 from lab.host import Host
 from lab.shell import LabError
+from lab.up import TOPOLOGY
+from lab.up import up as lab_up
 
 
 def main(arguments: list[str]) -> int:
@@ -28,6 +33,19 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lab", description=__doc__)
     commands = parser.add_subparsers(required=True)
+
+    up = commands.add_parser("up", help="build what is missing and start what does not run")
+    up.add_argument("names", nargs="*", metavar="HOST", help="hosts of the topology; all of them without")
+    up.add_argument("--topology", type=Path, default=TOPOLOGY, help="YAML file (default: %(default)s)")
+    up.set_defaults(run=lambda parsed: lab_up(parsed.names, parsed.topology))
+
+    down = commands.add_parser("down", help="end hosts and forget their disks; without HOST, leave nothing but the builds' cache")
+    down.add_argument("names", nargs="*", metavar="HOST")
+    down.set_defaults(run=lambda parsed: hosts.down(parsed.names) if parsed.names else hosts.down_all())
+
+    status = commands.add_parser("status", help="hosts, addresses, GPUs and whether they run")
+    status.add_argument("--json", action="store_true")
+    status.set_defaults(run=_status)
 
     ssh = commands.add_parser("ssh", help="log in to a host, or run a command there")
     ssh.add_argument("host")
@@ -51,6 +69,17 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("name")
         command.set_defaults(run=lambda parsed, action=action: action(parsed.name))
     return parser
+
+
+def _status(parsed: argparse.Namespace) -> None:
+    found = hosts.status()
+    if parsed.json:
+        print(json.dumps([asdict(host) for host in found], indent=2))
+    elif not found:
+        print("no hosts: `python -m lab up` starts them")
+    else:
+        for host in found:
+            print(f"{host.name:12} {host.address:12} {host.state:8} {' '.join(host.gpus)}".rstrip())
 
 
 def _host_up(parsed: argparse.Namespace) -> None:

@@ -133,6 +133,6 @@ def replace(file: Path, text: str, mode: int) -> None:
 
 
 def _write(file: Path, text: str, mode: int = 0o644) -> None:
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
         out.write(text)
         os.fchmod(out.fileno(), mode)

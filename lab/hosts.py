@@ -8,8 +8,11 @@ from pathlib import Path
 
 from lab import cgroups, lock, network, paths
 from lab.build import cached, remove
+from lab.engine.build import artifact as build_engine
 from lab.host import USER, Host, all_hosts, prepare_state, write_known_hosts
+from lab.nvidia import pci
 from lab.processes import alive
+from lab.root.build import artifact as build_root
 from lab.shell import LabError
 
 ENGINE_TARGET = "/opt/rackstart-engine"
@@ -27,13 +30,13 @@ class Status:
 
 def describe(name: str, address: str, gpus: list[str], binds: dict[str, str] | None = None) -> Host:
     """What a host with these traits is made of now; builds what is missing of it, but for the engine."""
-    from lab.nvidia import pci
-    from lab.root import build as root
-
-    all_binds = {str(pci.tree(gpus)): PCI_TARGET} | (binds or {})
-    if gpus and (engine := _engine()):
+    try:
+        all_binds = {str(pci.tree(gpus)): PCI_TARGET} | (binds or {})
+    except ValueError as error:
+        raise LabError(f"host {name}: {error}") from error
+    if gpus and (engine := cached(build_engine)):
         all_binds[str(engine)] = ENGINE_TARGET
-    return Host(name, address, gpus, str(root.artifact()), all_binds)
+    return Host(name, address, gpus, str(build_root()), all_binds)
 
 
 def up(wanted: list[Host]) -> list[str]:
@@ -41,24 +44,23 @@ def up(wanted: list[Host]) -> list[str]:
 
     A host that runs is left alone. One that does not keeps its disks, unless it is to be made of other parts than before.
     """
-    started = []
+    started: dict[str, subprocess.Popen[bytes]] = {}
     with lock.held() as lock_fd:
         prepare_state()
+        for host in wanted:
+            _check(host)
         network.up()
         for host in wanted:
             if state(host.name) == "running":
-                _compare(host)
                 continue
-            host.check()
             cgroups.kill(host.name)
-            if host.name not in {other.name for other in all_hosts()} or Host.load(host.name) != host:
+            if not host.directory.exists() or outdated(host):
                 host.install()
-            write_known_hosts()
-            _start(host, lock_fd)
-            started.append(host.name)
+                write_known_hosts()
+            started[host.name] = _start(host, lock_fd)
     for host in wanted:
-        _wait_for_ssh(host)
-    return started
+        _wait_for_ssh(host, started.get(host.name))
+    return list(started)
 
 
 def start(name: str) -> None:
@@ -103,6 +105,11 @@ def down_all() -> None:
             raise LabError(f"{paths.STATE} could not be removed: see what is left in it")
 
 
+def outdated(host: Host) -> bool:
+    """Whether such a host is there, but made of other parts."""
+    return any(other.name == host.name and other != host for other in all_hosts())
+
+
 def state(name: str) -> str:
     """Running, off, or broken."""
     pid_file = paths.HOSTS / name / "pid"
@@ -121,13 +128,13 @@ def ssh_command(host: Host) -> list[str]:
     return ["ssh", "-F", "none", "-i", str(paths.IDENTITY), *(f"-o{option}" for option in options), f"{USER}@{host.address}"]
 
 
-def _start(host: Host, lock_fd: int) -> None:
+def _start(host: Host, lock_fd: int) -> "subprocess.Popen[bytes]":
     network.delete_link(network.host_link(host.name))
     host.pid_file.unlink(missing_ok=True)
     command = ["unshare", "--mount", "--propagation=private", sys.executable, "-m", "lab.supervise", host.name, str(lock_fd)]
     environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
     with host.console.open("a") as console:
-        subprocess.Popen(
+        return subprocess.Popen(
             command, cwd=paths.REPO, env=environment, stdin=subprocess.DEVNULL, stdout=console, stderr=console,
             start_new_session=True, pass_fds=[lock_fd],
         )  # fmt: skip
@@ -147,32 +154,32 @@ def _down(name: str) -> None:
             raise LabError(f"{directory} could not be removed: see what is left in it")
 
 
-def _compare(host: Host) -> None:
+def _check(host: Host) -> None:
+    """Refuse what cannot be, before anything is touched; say what will not be as asked for."""
+    host.check()
+    if not outdated(host):
+        return
     there = Host.load(host.name)
-    if (there.address, there.gpus) != (host.address, host.gpus):
+    if state(host.name) != "running":
+        print(f"lab: {host.name} is off and was made of other parts: it is installed anew", file=sys.stderr)
+    elif (there.address, there.gpus) != (host.address, host.gpus):
         what = f"{there.address} with GPUs {there.gpus}"
         raise LabError(f"host {host.name} runs already, at {what}: end it first with `python -m lab host down {host.name}`")
-    if there != host:
-        print(f"lab: {host.name} runs on older builds than this checkout's; a restart renews it", file=sys.stderr)
+    else:
+        print(f"lab: {host.name} runs on other builds than this checkout's; `lab down` and `lab up` renew it", file=sys.stderr)
 
 
-def _wait_for_ssh(host: Host) -> None:
+def _wait_for_ssh(host: Host, supervisor: "subprocess.Popen[bytes] | None") -> None:
     deadline = time.monotonic() + SSH_SECONDS
-    while subprocess.run([*ssh_command(host), "true"], stdin=subprocess.DEVNULL, capture_output=True).returncode:
-        if host.pid_file.exists() and state(host.name) != "running":
-            raise LabError(f"host {host.name} did not start; the end of {host.console}:\n{_tail(host.console)}")
-        if time.monotonic() > deadline:
-            raise LabError(f"host {host.name} does not answer ssh after {SSH_SECONDS} s; the end of {host.console}:\n{_tail(host.console)}")
+    while subprocess.run([*ssh_command(host), "true"], check=False, stdin=subprocess.DEVNULL, capture_output=True).returncode:
+        if not host.directory.exists():
+            raise LabError(f"host {host.name} was taken down by another process")
+        ended = supervisor.poll() is not None if supervisor else state(host.name) != "running"
+        if ended or time.monotonic() > deadline:
+            what = "did not start" if ended else f"does not answer ssh after {SSH_SECONDS} s"
+            raise LabError(f"host {host.name} {what}; the end of {host.console}:\n{_tail(host.console)}")
         time.sleep(0.2)
 
 
 def _tail(file: Path) -> str:
     return "\n".join("  " + line for line in file.read_text(errors="replace").splitlines()[-15:])
-
-
-def _engine() -> Path | None:
-    try:
-        from lab.engine.build import artifact
-    except ModuleNotFoundError:
-        return None
-    return cached(artifact)

@@ -12,6 +12,6 @@ def identity(pid: int) -> str:
 def alive(recorded: str) -> bool:
     """Whether the process of a recorded identity still lives."""
     try:
-        return identity(int(recorded.split()[0])) == recorded
+        return identity(int(recorded.split(maxsplit=1)[0])) == recorded
     except (FileNotFoundError, ProcessLookupError, ValueError, IndexError):
         return False

@@ -12,7 +12,7 @@ class LabError(Exception):
 def run(command: Sequence[str | Path], *, stdin: str = "", env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
     """Standard output of a command; LabError with the command's own words when it fails."""
     try:
-        done = subprocess.run(command, input=stdin, env=env, cwd=cwd, capture_output=True, text=True)
+        done = subprocess.run(command, check=False, input=stdin, env=env, cwd=cwd, capture_output=True, text=True)
     except FileNotFoundError as error:
         raise LabError(f"{command[0]}: no such command; `python -m lab up` installs what the lab needs") from error
     if done.returncode:

@@ -34,7 +34,7 @@ def main(name: str, lock: int) -> int:
     environment = os.environ | {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"}  # of /proc/sys, only what is the host's own
     while True:
         network.delete_link(network.host_link(name))
-        code = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL).returncode
+        code = subprocess.run(command, check=False, env=environment, stdin=subprocess.DEVNULL).returncode
         if code != REBOOT:
             return code
 
