@@ -71,7 +71,7 @@ def _takes_value(option: click.Parameter) -> bool:
 def options(*names: str) -> Callable[[Any], Any]:
     """Decorate a command with the shared options of these names."""
     known = {
-        "inventory": click.option("--inventory", "-i", metavar="NAME", required=True, help="A folder under inventories/, or a path."),
+        "inventory": click.option("--inventory", "-i", metavar="NAME", default="", help="A folder under inventories/, or a path."),
         "only": click.option("--only", metavar="STAGE", multiple=True, help="Only this stage; may be given again."),
         "from": click.option("--from", "start", metavar="STAGE", help="This stage and those after it."),
         "limit": click.option(

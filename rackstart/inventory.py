@@ -1,6 +1,7 @@
 """The inventory: its hosts and groups as Ansible itself reads them, and its mistakes with file and line."""
 
 import contextlib
+import functools
 import io
 import os
 import re
@@ -138,15 +139,22 @@ def _advice(lines: list[str], line: int) -> str:
     return sentence[:1].lower() + sentence[1:] or "your own value"
 
 
+@functools.cache
+def _find_plugins() -> None:
+    """Once per process."""
+    from ansible.plugins.loader import init_plugin_loader
+
+    init_plugin_loader([])
+
+
 def _manager(project: Project) -> Any:
     """Ansible's own inventory, read with the project's ansible.cfg."""
     os.environ["ANSIBLE_CONFIG"] = str(project.root / "ansible.cfg")  # read when ansible is first imported
     from ansible.inventory.manager import InventoryManager
     from ansible.parsing.dataloader import DataLoader
-    from ansible.plugins.loader import init_plugin_loader
 
+    _find_plugins()
     with _ansible_errors(project.shown(project.inventory)):
-        init_plugin_loader([])
         return InventoryManager(loader=DataLoader(), sources=[str(project.inventory)])
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +23,8 @@ class Journal:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._file = os.open(directory / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        if os.fstat(self._file).st_size:
+            os.write(self._file, b"\n")  # its last line may be torn
 
     def write(self, kind: str, **values: Any) -> None:
         """Append one record and wait until it is on disk."""
@@ -86,9 +87,9 @@ def runs(state: Path) -> list[Record]:
 
 
 def new_run(state: Path) -> Path:
-    """A fresh directory for a run, named by time and process; the oldest runs beyond KEPT_RUNS are removed."""
+    """A fresh directory for a run, named by its time; the oldest runs beyond KEPT_RUNS are removed."""
     parent = state / "runs"
-    directory = parent / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    directory = parent / datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
     directory.mkdir(parents=True, mode=0o700)
     for old in sorted(parent.glob("*/"), reverse=True)[KEPT_RUNS:]:
         shutil.rmtree(old)

@@ -22,9 +22,10 @@ class Project:
         """Find inventory NAME under inventories/, or take it as a path. Raises ConfigurationError naming the known ones."""
         known = sorted(path.parent.name for path in root.glob("inventories/*/hosts.yml"))
         for folder in (root / "inventories" / name, Path(name).expanduser()):
-            if folder.is_dir():
+            if name and folder.is_dir():
                 return cls(root, folder.resolve())
-        raise ConfigurationError(f"there is no inventory '{name}'; known: {', '.join(known) or 'none'}; or give the path of a folder")
+        wrong = f"there is no inventory '{name}'" if name else "say which inventory: --inventory NAME"
+        raise ConfigurationError(f"{wrong}; known: {', '.join(known) or 'none'}; or give the path of a folder")
 
     @property
     def name(self) -> str:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 MARK = "RACKSTART_RUN"  # environment variable of everything a run starts through ansible-runner
-_GRACE = 5.0  # seconds between asking and killing
+GRACE = 5.0  # seconds between asking and killing
 _ROUNDS = 5  # what the kernel cannot end (a dead disk or NFS server holds it) is left behind
 
 
@@ -49,7 +49,7 @@ def end(pids: set[int]) -> None:
             for handle in handles.values():
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(handle, sent)
-            _wait(set(handles.values()), _GRACE)
+            _wait(set(handles.values()), GRACE)
     finally:
         for handle in handles.values():
             os.close(handle)

@@ -26,6 +26,11 @@ def duration(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
+def counted(number: int, what: str) -> str:
+    """A number with its noun: 1 host, 2 hosts."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 @dataclass
 class _Running:
     stage: Stage
@@ -123,4 +128,4 @@ def _names(hosts: list[str]) -> str:
 
 
 def _count(hosts: list[str]) -> str:
-    return "controller" if not hosts else "1 host" if len(hosts) == 1 else f"{len(hosts)} hosts"
+    return counted(len(hosts), "host") if hosts else "controller"

@@ -22,10 +22,13 @@ _SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWD|PASSWORD|SSHPASS|CREDENTIALS?|_
 
 @dataclass(frozen=True)
 class Settings:
-    """What all stages of a run share: its id and directory, check mode, prepared extra variables (@file), Ansible's verbosity."""
+    """What all stages of a run share: its id and directory, where ssh's control sockets go, check mode, prepared extra variables
+    (@file), Ansible's verbosity.
+    """
 
     run: str
     directory: Path
+    control_path: Path
     check: bool = False
     extra_vars: tuple[str, ...] = ()
     verbosity: int = 0
@@ -55,7 +58,7 @@ def arguments(project: Project, settings: Settings, stage: Stage, inventory: Seq
             "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "ANSIBLE_CONFIG": str(project.root / "ansible.cfg"),
             "ANSIBLE_HOST_KEY_CHECKING": "True",  # ansible-runner turns it off unless told
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(project.control_path),
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(settings.control_path),
             "ANSIBLE_LOCAL_TEMP": str(settings.directory / "tmp"),
             "ANSIBLE_NOCOLOR": "True",
             processes.MARK: settings.run,

@@ -17,7 +17,7 @@ from rackstart.engine import Engine, Result
 from rackstart.errors import ConfigurationError, Interrupted, PreflightRefused, RackstartError, StageFailed, VerificationRed
 from rackstart.journal import Journal
 from rackstart.paths import Project
-from rackstart.progress import Progress
+from rackstart.progress import Progress, counted
 from rackstart.stages import Stage
 from rackstart.verdict import Verdict
 
@@ -90,7 +90,7 @@ def history(project: Project) -> list[journal.Record]:
 
 def perform(project: Project, table: Sequence[Stage], request: Request, console: Console) -> Outcome:
     """Do what was asked, show it on `console`, and return how it went; errors that came before any stage are raised."""
-    stages, hosts = choose(table, request), inventory.load(project, request.limit)
+    stages, hosts, sockets = choose(table, request), inventory.load(project, request.limit), project.control_path
     started = time.monotonic()
     with (
         locking.hold(project.state, f"'{request.command}'", console.print),
@@ -105,11 +105,12 @@ def perform(project: Project, table: Sequence[Stage], request: Request, console:
         settings = runner.Settings(
             run=directory.name,
             directory=directory,
+            control_path=sockets,
             check=request.command == "check",
             extra_vars=runner.prepare_extra_vars(request.extra_vars, directory),
             verbosity=max(0, request.verbosity - 1),
         )
-        console.print(f"{len(stages)} stages on {len(hosts.hosts)} hosts of {project.name}; logs in {project.shown(directory)}")
+        console.print(f"{project.name}: {counted(len(stages), 'stage')} on {counted(len(hosts.hosts), 'host')}; logs in {project.shown(directory)}")
         names = [stage.name for stage in stages]
         with Progress(console, max(map(len, names)), verbose=request.verbosity > 0) as progress:
             engine = Engine(project, hosts, settings, table, names, kept=kept, journal=writer, progress=progress, cancel=cancel)

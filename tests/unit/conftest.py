@@ -1,7 +1,8 @@
 """A toy project: the real ansible.cfg, small playbooks on the controller, two inventories, and a state directory of its own."""
 
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,11 @@ TABLE = (
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """A project whose stages are TABLE."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    state = tempfile.mkdtemp()  # short: ssh's control sockets lie below it
+    monkeypatch.setenv("XDG_STATE_HOME", state)
+    monkeypatch.setenv("ANSIBLE_CONFIG", "")  # so that what a run sets is taken back
     root = tmp_path / "project"
     (root / "playbooks").mkdir(parents=True)
     shutil.copy(ROOT / "ansible.cfg", root)
@@ -47,7 +50,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     (root / "inventories" / "rack" / "hosts.yml").write_text(HOSTS)
     for stage in TABLE:
         (root / "playbooks" / f"{stage.name}.yml").write_text(PLAY.format(hosts=stage.hosts if stage.on_hosts else "localhost"))
-    return Project.open("rack", root)
+    yield Project.open("rack", root)
+    shutil.rmtree(state)
 
 
 @pytest.fixture
