@@ -40,13 +40,12 @@ _raw:
   elements: dict
 """
 
-from pathlib import Path
+from pathlib import Path  # noqa: E402
 
-import yaml
-from ansible.errors import AnsibleLookupError
-from ansible.plugins.lookup import LookupBase
-
-from ansible_collections.rackstart.cluster.plugins.module_utils import artifacts
+import yaml  # noqa: E402
+from ansible.errors import AnsibleLookupError  # noqa: E402
+from ansible.plugins.lookup import LookupBase  # noqa: E402
+from ansible_collections.rackstart.cluster.plugins.module_utils import artifacts  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[6]
 

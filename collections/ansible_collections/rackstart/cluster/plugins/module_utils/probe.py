@@ -1,4 +1,4 @@
-"""Reads what a host is and has, without changing it. Every function takes the root of the file system, so that tests can bring their own."""
+"""Reads what a host is and has, without changing it. Tests bring their own root of the file system."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def answers(urls: list[str], timeout: float = 5) -> dict[str, str]:
     found = {}
     for url in urls:
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout) as response:  # noqa: S310
+            with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout) as response:
                 found[url] = str(response.status)
         except urllib.error.HTTPError as error:
             found[url] = str(error.code)

@@ -62,7 +62,6 @@ probe:
 import time  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
-
 from ansible_collections.rackstart.cluster.plugins.module_utils import probe  # noqa: E402
 
 
