@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lab import hosts
 from lab.host import Host
+from lab.mirror import fault
 from lab.shell import LabError
 from lab.up import TOPOLOGY
 from lab.up import up as lab_up
@@ -51,6 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     ssh.add_argument("host")
     ssh.add_argument("command", nargs=argparse.REMAINDER)
     ssh.set_defaults(run=_ssh)
+
+    faults = commands.add_parser("fault", help="make a part of the mirror misbehave").add_subparsers(required=True)
+    hub = faults.add_parser("hub", help="the model hub, from the next request on")
+    hub.add_argument("fault", choices=fault.FAULTS)
+    hub.set_defaults(run=lambda parsed: fault.hub(parsed.fault))
 
     host = commands.add_parser("host", help="one host").add_subparsers(required=True)
     up = host.add_parser("up", help="start a throw-away host, new or stopped")

@@ -22,7 +22,8 @@ def artifact() -> Path:
             project = out / "simple" / re.sub(r"[-_.]+", "-", wheel.name.split("-")[0]).lower()
             project.mkdir(parents=True, exist_ok=True)
             wheel.rename(project / wheel.name)
-            (project / "index.html").write_text("".join(f'<a href="{file.name}">{file.name}</a><br>\n' for file in sorted(project.glob("*.whl"))))
+            links = (f'<a href="{file.name}">{file.name}</a><br>\n' for file in sorted(project.glob("*.whl")))
+            (project / "index.html").write_text("".join(links))
         wheels.rmdir()
 
     return build("python-index", [Path(__file__), LOCK], {}, make)
