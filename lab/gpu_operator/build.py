@@ -19,7 +19,8 @@ def artifact() -> Path:
         go_build(HERE, ".", out / "gpu-operator")
         (out / CHART).write_bytes(_chart())
 
-    return build("gpu-operator", [HERE], {}, make)
+    inputs = [*sorted(HERE.glob("*.go")), *(HERE / name for name in ("build.py", "go.mod", "go.sum", "chart"))]
+    return build("gpu-operator", inputs, {}, make)
 
 
 def _chart() -> bytes:

@@ -40,7 +40,7 @@ func runGPUFeatureDiscovery(ctx context.Context) error {
 		labels := map[string]string{"nvidia.com/gpu.count": "", "nvidia.com/gpu.product": "", "nvidia.com/gpu.memory": "", "nvidia.com/gpu.replicas": ""}
 		gpus, err := hostGPUs(ctx)
 		if err != nil {
-			ctrl.Log.Error(err, "no GPU can be described")
+			ctrl.Log.Info("no GPU can be described", "why", err.Error())
 			return labels, nil
 		}
 		labels["nvidia.com/gpu.count"] = strconv.Itoa(len(gpus))

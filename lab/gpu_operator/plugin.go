@@ -58,7 +58,7 @@ func runDevicePlugin(ctx context.Context) error {
 		err := serve(ctx, server)
 		registered.Store(err == nil)
 		if err != nil {
-			ctrl.Log.Error(err, "cannot register with the kubelet")
+			ctrl.Log.Info("cannot register with the kubelet", "why", err.Error())
 		}
 		waitForKubelet(ctx, watcher, err != nil) // a restarted kubelet forgets its plugins and deletes their sockets
 		registered.Store(false)
@@ -151,7 +151,7 @@ func (p *plugin) devices(ctx context.Context) (map[string]string, error) {
 	}
 	gpus, err := hostGPUs(ctx)
 	if err != nil {
-		ctrl.Log.Error(err, "no GPU is healthy")
+		ctrl.Log.Info("no GPU is healthy", "why", err.Error())
 	}
 	health := map[string]string{}
 	seen := map[string]bool{}

@@ -31,7 +31,8 @@ def artifact() -> Path:
         shutil.rmtree(out / "roots")
         (out / "images.json").write_text(json.dumps(digests, indent=2) + "\n")
 
-    return build("images", [HERE], {name: path.name for name, path in parts.items()}, make)
+    inputs = [HERE / name for name in ("build.py", "oci.py", "klipper-helm", "vllm")]
+    return build("images", inputs, {name: path.name for name, path in parts.items()}, make)
 
 
 def _images(parts: dict[str, Path], roots: Path) -> Iterator[Image]:
