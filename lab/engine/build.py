@@ -21,7 +21,7 @@ INSPECT = "from vllm.model_executor.models.registry import ModelRegistry as r; r
 def artifact() -> Path:
     """DIR with bin/vllm, bin/python, python/, vllm/ (site-packages) and modelinfos/; downloads 1 GB the first time."""
     packages.ensure(["binutils", "gcc", "libc6-dev", PYTHON.name])
-    inputs = [HERE / name for name in ("build.py", "cuda_stubs.py", "requirements.lock", "bin")]
+    inputs = [HERE / name for name in ("build.py", "cuda_stubs.py", "requirements.lock", "sitecustomize.py", "bin")]
     return build("engine", inputs, {}, _make)
 
 
@@ -52,6 +52,7 @@ def _packages(out: Path) -> None:
     run([*pip, "--require-hashes", f"--requirement={HERE / 'requirements.lock'}", f"--target={out}"])
     for directory in ("bin", "torch/include"):
         shutil.rmtree(out / directory)
+    shutil.copy(HERE / "sitecustomize.py", out)
     cuda_stubs.make(out / "torch/lib")
     # vLLM asks for the version of a distribution of this name; "+cpu" makes it choose its CPU platform
     metadata = out / f"vllm-{VERSION}+cpu.dist-info/METADATA"
