@@ -1,4 +1,4 @@
-"""Prints as JSON the arguments that `vllm serve` of this engine accepts. Run by the engine's own Python: `bin/python lab/engine/arguments.py`.
+"""The arguments that `vllm serve` of the engine accepts, as JSON. Run by the engine's own Python: `bin/python lab/engine/arguments.py`.
 
     {"version": ..., "arguments": [{"flags": [...], "takes_value": bool, "choices": [...] or null, "type": ...}]}
 

@@ -31,7 +31,8 @@ def _make(out: Path) -> None:
     _packages(out / "vllm")
     python = out / "bin/python"
     # unchecked: the sources next to them never change, and looking costs time at every start
-    run([python, "-m", "compileall", "-q", "-j", "2", "-x", "py312", "--invalidation-mode", "unchecked-hash", out / "python/lib", out / "vllm"])
+    compileall = [python, "-m", "compileall", "-q", "-j", "2", "-x", "py312", "--invalidation-mode", "unchecked-hash"]
+    run([*compileall, out / "python/lib", out / "vllm"])
     run(["env", f"VLLM_CACHE_ROOT={out}", python, "-c", INSPECT])  # writes modelinfos/, and shows that vLLM can be imported
 
 

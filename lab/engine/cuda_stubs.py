@@ -1,4 +1,4 @@
-"""Stand-ins for the CUDA libraries that torch is linked with: they load, and abort when something calls them, which nothing does on a CPU."""
+"""Stand-ins for the CUDA libraries that torch is linked with: they load, and abort when called, which nothing does on a CPU."""
 
 import re
 from collections import defaultdict
