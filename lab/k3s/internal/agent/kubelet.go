@@ -63,5 +63,6 @@ func (a *agent) startProxy() error {
 	return a.group.Component("kube-proxy", config.Arguments(map[string]string{
 		"kubeconfig": a.file("kubeproxy.kubeconfig"), "hostname-override": a.node.Name, "proxy-mode": "iptables",
 		"cluster-cidr": a.settings.ClusterCIDR, "healthz-bind-address": "127.0.0.1",
+		"conntrack-max-per-core": "0", "conntrack-tcp-timeout-established": "0s", "conntrack-tcp-timeout-close-wait": "0s", // leave the host's alone, as k3s does
 	}, a.config.List("kube-proxy-arg")))
 }
