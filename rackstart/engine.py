@@ -71,23 +71,24 @@ class Engine:
         sorter = TopologicalSorter(self._order)
         sorter.prepare()
         running: dict[Future[Result], Stage] = {}
+        pool = ThreadPoolExecutor(max(1, len(self._stages)))
         try:
-            with ThreadPoolExecutor(max(1, len(self._stages))) as pool:
-                while sorter.is_active():
-                    for name in sorter.get_ready():
-                        stage = self._stages[name]
-                        if result := self._without_running(stage):
-                            self._finish(result)
-                            sorter.done(name)
-                        else:
-                            running[pool.submit(self._run, stage, *self._sources(stage))] = stage
-                    done, _ = wait(running, timeout=_TICK if running else 0, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        self._finish(future.result())
-                        sorter.done(running.pop(future).name)
-                    self._progress.tick()
+            while sorter.is_active():
+                for name in sorter.get_ready():
+                    stage = self._stages[name]
+                    if result := self._without_running(stage):
+                        self._finish(result)
+                        sorter.done(name)
+                    else:
+                        running[pool.submit(self._run, stage, *self._sources(stage))] = stage
+                done, _ = wait(running, timeout=_TICK if running else 0, return_when=FIRST_COMPLETED)
+                for future in done:
+                    self._finish(future.result())
+                    sorter.done(running.pop(future).name)
+                self._progress.tick()
         finally:
             self._cancel.set()
+            pool.shutdown()
             processes.end_run(self._settings.run)  # workers of a cancelled stage, and ssh's masters
         return [self._results[name] for name in self._stages]
 
@@ -145,9 +146,15 @@ class Engine:
             self._lost.setdefault(host, result.stage.name)
         if result.state in ("passed", "failed", "interrupted"):
             self._write(
-                "stage_end", stage=result.stage.name, state=result.state, seconds=round(result.seconds, 3), hosts=result.events.hosts,
-                aborted=result.events.aborted, failures=[[failure.host, failure.task, failure.place] for failure in result.events.failures],
-            )  # fmt: skip
+                "stage_end",
+                stage=result.stage.name,
+                state=result.state,
+                seconds=round(result.seconds, 3),
+                on=result.hosts,
+                hosts=result.events.hosts,
+                aborted=result.events.aborted,
+                failures=[[failure.host, failure.task, failure.place] for failure in result.events.failures],
+            )
         self._progress.finished(result)
 
     def _write(self, kind: str, **values: Any) -> None:

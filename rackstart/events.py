@@ -103,7 +103,7 @@ def _message(result: dict[str, Any]) -> str:
     """The most telling text of a failed result."""
     items = [item for item in result.get("results") or [] if isinstance(item, dict) and (item.get("failed") or item.get("unreachable"))]
     if items:
-        return _message(items[0]) + (f" (and {len(items) - 1} more items)" if len(items) > 1 else "")
+        return _message(items[0]) + (f" (and {len(items) - 1} more)" if len(items) > 1 else "")
     text = str(result.get("msg") or result.get("censored") or result.get("reason") or "no message")
     detail = str(result.get("stderr") or result.get("module_stderr") or result.get("module_stdout") or "").strip()
     return f"{text}\n{detail}" if detail and detail not in text else text

@@ -36,8 +36,8 @@ class _Running:
     stage: Stage
     hosts: list[str]
     seen: StageEvents = field(default_factory=StageEvents)
-    since: float = field(default_factory=time.monotonic)
-    spoke: float = field(default_factory=time.monotonic)
+    since: float = field(default_factory=lambda: time.monotonic())
+    spoke: float = field(default_factory=lambda: time.monotonic())
 
 
 class Progress:

@@ -84,8 +84,10 @@ def _not_under_this_digest(stage: Stage, inputs: Inputs, history: Sequence[Recor
 
 
 def _hosts(entry: dict[str, Any]) -> dict[str, bool]:
-    """Whether the stage passed on each host that its last record names."""
+    """Whether the stage passed on each host that it was to work on, by its last record."""
     if entry["kind"] == "stage_start" or entry["state"] == "interrupted":
         return {}
-    whole = entry["state"] == "passed"
-    return {host: whole or not (entry["aborted"] or counts["failed"] or counts["unreachable"]) for host, counts in entry["hosts"].items()}
+    if entry["state"] == "passed":
+        return dict.fromkeys(entry["on"], True)
+    seen = {host: not (entry["aborted"] or counts["failed"] or counts["unreachable"]) for host, counts in entry["hosts"].items()}
+    return {host: seen.get(host, False) for host in entry["on"]}

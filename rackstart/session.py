@@ -110,7 +110,8 @@ def perform(project: Project, table: Sequence[Stage], request: Request, console:
             extra_vars=runner.prepare_extra_vars(request.extra_vars, directory),
             verbosity=max(0, request.verbosity - 1),
         )
-        console.print(f"{project.name}: {counted(len(stages), 'stage')} on {counted(len(hosts.hosts), 'host')}; logs in {project.shown(directory)}")
+        size = f"{counted(len(stages), 'stage')} on {counted(len(hosts.hosts), 'host')}"
+        console.print(f"{project.name}: {size}; logs in {project.shown(directory)}")
         names = [stage.name for stage in stages]
         with Progress(console, max(map(len, names)), verbose=request.verbosity > 0) as progress:
             engine = Engine(project, hosts, settings, table, names, kept=kept, journal=writer, progress=progress, cancel=cancel)

@@ -29,7 +29,7 @@ def write_run(state: Path, name: str, inputs: Inputs, stages: dict[str, str | di
         hosts = ended if isinstance(ended, dict) else dict.fromkeys(("server-1", "gpu-1", "gpu-2", "localhost"), ended == "passed")
         counts = {host: {"failed": int(not passed), "unreachable": 0} for host, passed in hosts.items()}
         state_ = ended if isinstance(ended, str) else "passed" if all(ended.values()) else "failed"
-        writer.write("stage_end", stage=stage, state=state_, hosts=counts, aborted=False)
+        writer.write("stage_end", stage=stage, state=state_, on=list(hosts), hosts=counts, aborted=False)
     writer.write("end", state="done")
     writer.close()
 
