@@ -32,7 +32,7 @@ def enter(host: str) -> None:
 
 def processes(host: str) -> set[int]:
     """Every process of the host, its supervisor included."""
-    return {pid for top in _directories(host) for directory in _tree(top) for pid in _pids(directory)}
+    return {pid for top in directories(host) for directory in _tree(top) for pid in _pids(directory)}
 
 
 def kill(host: str) -> None:
@@ -44,19 +44,19 @@ def kill(host: str) -> None:
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for frozen in _directories(host):  # a paused container dies only when thawed
+        for frozen in directories(host):  # a paused container dies only when thawed
             for state in frozen.rglob("freezer.state"):
                 with suppress(OSError):
                     state.write_text("THAWED")
         time.sleep(0.05)
-    for top in _directories(host):
+    for top in directories(host):
         for directory in reversed(list(_tree(top))):
             _remove(directory, deadline)
 
 
 def hosts() -> set[str]:
     """Names of all hosts that have cgroups on this machine."""
-    return {directory.name.removeprefix(paths.CGROUP_PREFIX) for directory in _directories("*")}
+    return {directory.name.removeprefix(paths.CGROUP_PREFIX) for directory in directories("*")}
 
 
 def _own() -> Iterator[tuple[Path, str]]:
@@ -68,7 +68,7 @@ def _own() -> Iterator[tuple[Path, str]]:
             yield ROOT / names, path
 
 
-def _directories(pattern: str) -> Iterator[Path]:
+def directories(pattern: str) -> Iterator[Path]:
     """The top cgroups of the hosts whose names match, wherever they were started; looked for, as no record outlives every crash."""
     for hierarchy, _ in _own():
         for top, names, _ in os.walk(hierarchy):

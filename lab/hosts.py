@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def up(wanted: list[Host]) -> list[str]:
             cgroups.kill(host.name)
             if not host.directory.exists() or outdated(host):
                 host.install()
-                write_known_hosts()
+            write_known_hosts()
             started[host.name] = _start(host, lock_fd)
     for host in wanted:
         _wait_for_ssh(host, started.get(host.name))
@@ -148,6 +149,8 @@ def _kill(name: str) -> None:
 
 def _down(name: str) -> None:
     _kill(name)
+    with suppress(FileNotFoundError):
+        Path("/run/systemd/nspawn/propagate", name).rmdir()
     for directory in (paths.HOSTS / name, paths.HOSTS / f".{name}"):
         remove(directory)
         if directory.exists():
