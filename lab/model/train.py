@@ -63,7 +63,7 @@ def main(pairs_file: Path, seed: int, out: Path) -> None:
     for (asked, answer), ids in zip(chats, prompts, strict=True):
         made = model.generate(torch.tensor([ids]), max_new_tokens=60, do_sample=False)
         if tokens.decode(made[0][len(ids) :]) != answer:
-            sys.exit(f"after {STEPS} steps (loss {loss:.4f}) the model answers {asked!r} with {tokens.decode(made[0][len(ids):])!r}")
+            sys.exit(f"after {STEPS} steps (loss {loss:.4f}) the model answers {asked!r} with {tokens.decode(made[0][len(ids) :])!r}")
     model.save_pretrained(out, max_shard_size=SHARD)
     tokens.save_pretrained(out)
 
