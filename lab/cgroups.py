@@ -18,9 +18,16 @@ ROOT = Path("/sys/fs/cgroup")
 KILL_SECONDS = 30
 
 
+def scope(host: str) -> str:
+    """The unit to start a host in where the machine's cgroups are systemd's."""
+    return f"{paths.CGROUP_PREFIX}{host}.scope"
+
+
 def enter(host: str) -> None:
     """Move this process into new cgroups of the host, so that the host's cgroup namespace begins there."""
     for hierarchy, own in _own():
+        if Path(own).name == scope(host):  # systemd made it
+            continue
         directory = hierarchy / own.lstrip("/") / f"{paths.CGROUP_PREFIX}{host}"
         directory.mkdir(exist_ok=True)
         if hierarchy.name == "cpuset":  # empty in a new cgroup, and nothing can run there
@@ -56,7 +63,7 @@ def kill(host: str) -> None:
 
 def hosts() -> set[str]:
     """Names of all hosts that have cgroups on this machine."""
-    return {directory.name.removeprefix(paths.CGROUP_PREFIX) for directory in directories("*")}
+    return {directory.name.removeprefix(paths.CGROUP_PREFIX).removesuffix(".scope") for directory in directories("*")}
 
 
 def _own() -> Iterator[tuple[Path, str]]:
@@ -73,7 +80,7 @@ def directories(pattern: str) -> Iterator[Path]:
     for hierarchy, _ in _own():
         for top, names, _ in os.walk(hierarchy):
             found = [name for name in names if name.startswith(paths.CGROUP_PREFIX)]
-            yield from (Path(top) / name for name in found if fnmatch(name, paths.CGROUP_PREFIX + pattern))
+            yield from (Path(top) / name for name in found if fnmatch(name.removesuffix(".scope"), paths.CGROUP_PREFIX + pattern))
             names[:] = set(names) - set(found)  # what is below belongs to the host
 
 

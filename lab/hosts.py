@@ -133,6 +133,10 @@ def _start(host: Host, lock_fd: int) -> "subprocess.Popen[bytes]":
     network.delete_link(network.host_link(host.name))
     host.pid_file.unlink(missing_ok=True)
     command = ["unshare", "--mount", "--propagation=private", sys.executable, "-m", "lab.supervise", host.name, str(lock_fd)]
+    if Path("/run/systemd/system").is_dir():  # then cgroups are systemd's to give
+        scope = cgroups.scope(host.name)
+        subprocess.run(["systemctl", "--quiet", "stop", scope], check=False, stderr=subprocess.DEVNULL)
+        command = ["systemd-run", "--quiet", "--scope", "--collect", "--property=Delegate=yes", f"--unit={scope}", *command]
     environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
     with host.console.open("a") as console:
         return subprocess.Popen(
