@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -212,6 +213,9 @@ def test_two_starts_at_once_make_it_once(root: Path, rivals: list[subprocess.Pop
 
 def test_a_killed_start_hands_over_to_the_one_that_waits(root: Path, rivals: list[subprocess.Popen[str]]) -> None:
     maker = next(process for process, line in zip(rivals, first_lines(rivals), strict=True) if "another" not in line)
+    until = time.monotonic() + 20
+    while not (root / "made").exists() and time.monotonic() < until:
+        time.sleep(0.02)
     maker.send_signal(signal.SIGKILL)
     maker.wait()
     (root / "go").touch()

@@ -1,0 +1,47 @@
+# `make help` lists the targets. All run from .venv, which bootstrap.py makes.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help lint unit contract molecule lab test chaos bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/.rackstart: requirements.lock bootstrap.py
+	$(PYTHON) bootstrap.py --version
+
+lint: .venv/.rackstart ## ruff, mypy, yamllint, ansible-lint, gofmt and go vet
+	ruff check .
+	ruff format --check .
+	mypy
+	yamllint --strict .
+	ansible-lint --offline --strict
+	test -z "$$(gofmt -l lab)" || { gofmt -d lab; exit 1; }
+	for module in $$(git ls-files 'lab/**/go.mod'); do (cd "$$(dirname "$$module")" && go vet ./...); done
+
+unit: .venv/.rackstart ## the stage graph, journal, inventory rules, filters: no host, no network, no root (seconds)
+	pytest tests/unit -n 2
+
+contract: .venv/.rackstart ## manifests against Kubernetes' schemas, engine arguments against the pinned parser, specs against defaults
+	pytest tests/contract
+
+molecule: .venv/.rackstart ## roles on throw-away hosts: check, converge, idempotence, check, verify (root)
+	molecule test --all
+
+lab: .venv/.rackstart ## bootstrap.py --inventory lab from nothing, again, altered by hand, killed (root)
+	pytest tests/lab -m 'not chaos'
+
+test: lint unit contract molecule lab ## everything above, in this order; nothing is skipped
+
+chaos: .venv/.rackstart ## ten kills of the wrapper, ten with its children, each rerun to green (root)
+	pytest tests/lab -m chaos
+
+bench: .venv/.rackstart ## time, memory and tasks of the whole path; writes docs/benchmarks.md (root)
+	python -m tests.bench
+
+clean: ## take the lab down, remove .venv and caches of tools
+	if [ -e .venv/.rackstart ]; then $(PYTHON) bootstrap.py lab down; fi
+	rm -rf .venv .venv.lock .pytest_cache .mypy_cache .ruff_cache .ansible
