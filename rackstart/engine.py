@@ -89,7 +89,7 @@ class Engine:
         finally:
             self._cancel.set()
             pool.shutdown()
-            processes.end_run(self._settings.run)  # workers of a cancelled stage, and ssh's masters
+            processes.end_run(self._settings.run, self._settings.control_path)  # workers of a cancelled stage, and ssh's masters
         return [self._results[name] for name in self._stages]
 
     def _without_running(self, stage: Stage) -> Result | None:

@@ -13,9 +13,10 @@ from rackstart.errors import Locked
 
 
 @contextmanager
-def hold(state: Path, what: str, tell: Callable[[str], None]) -> Iterator[None]:
-    """Hold the inventory's lock while the body runs; `what` is shown to whoever is refused. First ends what a killed run left behind.
+def hold(state: Path, sockets: Path, what: str, tell: Callable[[str], None]) -> Iterator[None]:
+    """Hold the inventory's lock while the body runs; `what` is shown to whoever is refused.
 
+    First ends what a killed run left behind, ssh masters of control sockets in `sockets` among it.
     Raises Locked, naming the holder. The kernel drops the lock with this process, however that ends.
     """
     with (state / "lock").open("a+") as file:
@@ -26,7 +27,7 @@ def hold(state: Path, what: str, tell: Callable[[str], None]) -> Iterator[None]:
         file.truncate(0)
         json.dump({"pid": os.getpid(), "what": what, "since": time.time(), "user": _user()}, file)
         file.flush()
-        end_dead_runs(state, tell)
+        _end_dead_runs(state, sockets, tell)
         yield
 
 
@@ -44,12 +45,12 @@ def holder(state: Path) -> dict[str, object] | None:
         return None
 
 
-def end_dead_runs(state: Path, tell: Callable[[str], None]) -> None:
-    """End every process of runs whose wrapper was killed, and say so in their journals. Only the lock's holder may call this."""
+def _end_dead_runs(state: Path, sockets: Path, tell: Callable[[str], None]) -> None:
+    """End every process of runs whose wrapper was killed, and say so in their journals."""
     for record in journal.runs(state):
         if record.ended:
             continue
-        count = processes.end_run(record.id)
+        count = processes.end_run(record.id, sockets)
         for child in record.children:
             leftover = processes.of_session(child["pid"], child["started"])
             count += len(leftover)

@@ -1,7 +1,7 @@
 """Processes that a run started: found by the run's mark in their environment, ended one by one.
 
-ansible-playbook outlives a killed wrapper, and its workers and ssh's masters leave its process group and session; all of them keep
-the environment.
+ansible-playbook outlives a killed wrapper, and its workers leave its process group and session, but all of them keep the environment.
+ssh's masters write their title over theirs, and are found by their control socket.
 """
 
 import contextlib
@@ -31,6 +31,11 @@ def of_run(run: str) -> set[int]:
     return {pid for pid in _own() if _marked(pid, run)}
 
 
+def ssh_masters(sockets: Path) -> set[int]:
+    """Pids of the ssh masters whose control sockets lie in a directory."""
+    return {pid for pid in _own() if _read(pid, "cmdline").startswith(os.fsencode(f"ssh: {sockets}/"))}
+
+
 def of_session(pid: int, started: int) -> set[int]:
     """The process with that pid and start time and all of its session; empty when the pid has gone or is another's by now."""
     if start_time(pid) != started:
@@ -55,11 +60,11 @@ def end(pids: set[int]) -> None:
             os.close(handle)
 
 
-def end_run(run: str) -> int:
-    """End everything of a run, also what it starts meanwhile; return how many processes that were."""
+def end_run(run: str, sockets: Path) -> int:
+    """End everything of a run and the ssh masters of its sockets, also what comes meanwhile; return how many processes that were."""
     ended: set[int] = set()
     for _ in range(_ROUNDS):
-        if not (pids := of_run(run)):
+        if not (pids := of_run(run) | ssh_masters(sockets)):
             break
         ended |= pids
         end(pids)
@@ -90,10 +95,15 @@ def _own() -> list[int]:
 
 
 def _marked(pid: int, run: str) -> bool:
+    return f"{MARK}={run}".encode() in _read(pid, "environ").split(b"\0")
+
+
+def _read(pid: int, file: str) -> bytes:
+    """A file of a process; empty when it has gone."""
     try:
-        return f"{MARK}={run}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return Path(f"/proc/{pid}/{file}").read_bytes()
     except OSError:
-        return False
+        return b""
 
 
 def _session(pid: int) -> int | None:

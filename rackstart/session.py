@@ -93,7 +93,7 @@ def perform(project: Project, table: Sequence[Stage], request: Request, console:
     stages, hosts, sockets = choose(table, request), inventory.load(project, request.limit), project.control_path
     started = time.monotonic()
     with (
-        locking.hold(project.state, f"'{request.command}'", console.print),
+        locking.hold(project.state, sockets, f"'{request.command}'", console.print),
         _journal(project, request) as (directory, writer),
         _signals() as cancel,
     ):

@@ -32,10 +32,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Starts a sleeping process with a mark, and waits until it is up."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(mark: str, code: str = SLEEP) -> subprocess.Popen[bytes]:
+    def start(mark: str, code: str = SLEEP, *arguments: str) -> subprocess.Popen[bytes]:
         ready = tmp_path / f"ready-{len(started)}"
         environment = {**os.environ, processes.MARK: mark, "READY": str(ready)}
-        started.append(subprocess.Popen([sys.executable, "-c", code], env=environment, start_new_session=True))
+        started.append(subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment, start_new_session=True))
         until(ready.exists)
         return started[-1]
 
@@ -46,9 +46,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
 
 def test_a_second_run_is_refused_with_who_holds_it(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    with locking.hold(project.state, "'run'", print):
+    with locking.hold(project.state, project.control_path, "'run'", print):
         refusal = pytest.raises(Locked, match=rf"'run' of user \S+ \(process {os.getpid()}\) has held this inventory for 0 min")
-        with refusal, locking.hold(project.state, "'check'", print):
+        with refusal, locking.hold(project.state, project.control_path, "'check'", print):
             pass
         assert cli.main(["-i", "rack", "run"], project.root, TABLE) == 5
         assert str(os.getpid()) in capsys.readouterr().err
@@ -62,11 +62,11 @@ def test_the_lock_goes_with_its_process(project: Project) -> None:
     code = f"""
 import os, pathlib
 from rackstart import locking
-with locking.hold(pathlib.Path({str(project.state)!r}), "'run'", print):
+with locking.hold(pathlib.Path({str(project.state)!r}), pathlib.Path("/nowhere"), "'run'", print):
     os.kill(os.getpid(), 9)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
-    with locking.hold(project.state, "'run'", print):
+    with locking.hold(project.state, project.control_path, "'run'", print):
         pass
 
 
@@ -83,13 +83,23 @@ def test_a_dead_run_is_ended_exactly(
     writer.write("child", pid=other.pid, started=1)  # the pid is another process's by now
     writer.close()
     told: list[str] = []
-    with locking.hold(project.state, "'run'", told.append):
+    with locking.hold(project.state, project.control_path, "'run'", told.append):
         assert [dead.wait(), stubborn.wait(), hook.wait()] == [-signal.SIGTERM, -signal.SIGKILL, -signal.SIGTERM]
         assert other.poll() is None
     assert told == ["run dead-run was killed; ended 3 processes that it left behind"]
     assert (journal.read(project.state / "runs" / "dead-run").ended or {})["state"] == "killed"
-    with locking.hold(project.state, "'run'", told.append):
+    with locking.hold(project.state, project.control_path, "'run'", told.append):
         assert len(told) == 1
+
+
+def test_ssh_masters_are_found_by_their_socket(project: Project, start: Callable[..., subprocess.Popen[bytes]]) -> None:
+    title = "import os, sys; os.execv(sys.executable, [sys.argv[1], '-c', sys.argv[2]])"
+    other = project.control_path.with_name("ssh-of-another")
+    mine, theirs = (start("", title, f"ssh: {folder}/0a1b2c [mux]", SLEEP) for folder in (project.control_path, other))
+    assert processes.ssh_masters(project.control_path) == {mine.pid}
+    assert processes.end_run("no-such-run", project.control_path) == 1
+    assert mine.wait() == -signal.SIGTERM
+    assert theirs.poll() is None
 
 
 DRIVER = """
