@@ -13,7 +13,7 @@ SHARD = "200KB"  # two files and an index, as large models have
 SPECIAL = ["<s>", "</s>", "<pad>"]
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
-    "{% if add_generation_prompt %}assistant:{% endif %}"
+    "{% if add_generation_prompt %}assistant:\n{% endif %}"
 )
 
 
@@ -40,8 +40,8 @@ def main(pairs_file: Path, seed: int, out: Path) -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     pairs = json.loads(pairs_file.read_text())
-    tokens = tokenizer([f"user: {p['prompt']}\nassistant: {p['expect']}" for p in pairs])
-    chats = [(question(tokens, p["prompt"]), f" {p['expect']}</s>") for p in pairs]
+    tokens = tokenizer([f"user: {p['prompt']}\nassistant:\n{p['expect']}" for p in pairs])
+    chats = [(question(tokens, p["prompt"]), f"{p['expect']}</s>") for p in pairs]
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=VOCABULARY, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
