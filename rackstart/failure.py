@@ -15,17 +15,17 @@ from rackstart.paths import Project
 
 _SHOWN = 3  # different failures of a stage that are shown in full; the log has all
 _LINES = 8  # of a message
-_CAUSES = (
+_CAUSES = (  # the first that fits counts
     (r"Permission denied \(|Authentication failed", "the host refuses the login: check ansible_user and its key (try: ssh USER@HOST)"),
     (r"Host key verification failed|IDENTIFICATION HAS CHANGED", "the host's ssh key is unknown or changed: compare it, mend known_hosts"),
-    (r"Connection refused|No route to host|timed out|Host is down", "the host is off, still booting, or its network is not reachable"),
     (r"Could not resolve|resolution|Name or service not known", "a name cannot be resolved: check ansible_host and DNS"),
+    (r"Unable to fetch|Failed to fetch|urlopen error|Request failed|HTTP Error", "check artifact_mirror, the proxy and the host's network"),
+    (r"Connection refused|No route to host|timed out|Host is down|could not be sent to remote host", "the host is off, booting, or not reachable by network"),
     (r"sudo password|password is required|not in the sudoers", "sudo refuses this user: set ansible_become_password, best in vault.yml"),
     (r"No space left on device|Disk quota exceeded", "a disk of the host is full"),
     (r"Could not get lock|frontend lock", "another package manager is at work on the host; wait for it"),
     (r"[Cc]hecksum|sha256", "a download is not what artifacts.lock.yml says: a wrong mirror, or it has changed"),
     (r"is not locked|artifacts\.lock\.yml", "an artifact has no digest yet: run the lock command"),
-    (r"Unable to fetch|Failed to fetch|urlopen error|Request failed|HTTP Error", "check artifact_mirror, the proxy and the host's network"),
     (r"[Dd]ecrypt|[Vv]ault", "a vaulted file cannot be opened: set ANSIBLE_VAULT_PASSWORD_FILE"),
     (r"no_log", "the task handles secrets, so its output is hidden"),
 )  # fmt: skip

@@ -24,7 +24,7 @@ def before_run(project: Project, journal: Journal, cancelled: Callable[[], bool]
         return
     if not os.access(hook, os.X_OK):
         raise ConfigurationError(f"{project.shown(hook)} is not executable; run: chmod +x {project.shown(hook)}")
-    tell(f"{project.shown(hook)}")
+    tell(f"running {project.shown(hook)}")
     environment = {**os.environ, "RACKSTART_PYTHON": sys.executable, "RACKSTART_INVENTORY": str(project.inventory)}
     # a session of its own: Ctrl-C reaches it through us, and the next run can find what a killed one left
     process = subprocess.Popen([hook], cwd=project.root, env=environment, stdin=subprocess.DEVNULL, stdout=2, start_new_session=True)

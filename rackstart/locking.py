@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rackstart import journal, processes
 from rackstart.errors import Locked
@@ -25,24 +26,23 @@ def hold(state: Path, sockets: Path, what: str, tell: Callable[[str], None]) -> 
         except BlockingIOError:
             raise Locked(_refusal(state)) from None
         file.truncate(0)
-        json.dump({"pid": os.getpid(), "what": what, "since": time.time(), "user": _user()}, file)
+        pid = os.getpid()
+        json.dump({"pid": pid, "started": processes.start_time(pid), "what": what, "since": time.time(), "user": _user()}, file)
         file.flush()
         _end_dead_runs(state, sockets, tell)
-        yield
+        try:
+            yield
+        finally:
+            file.truncate(0)
 
 
-def holder(state: Path) -> dict[str, object] | None:
-    """Who holds the lock now ({pid, what, since, user}), or None."""
+def holder(state: Path) -> dict[str, Any] | None:
+    """Who holds the lock now ({pid, started, what, since, user}), or None. Looks without touching the lock."""
     try:
-        with (state / "lock").open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                return None
-            except BlockingIOError:
-                found = json.load(file)
-                return found if isinstance(found, dict) else None
+        found: dict[str, Any] = json.loads((state / "lock").read_text())
     except (OSError, ValueError):
         return None
+    return found if processes.start_time(found["pid"]) == found["started"] else None
 
 
 def _end_dead_runs(state: Path, sockets: Path, tell: Callable[[str], None]) -> None:
@@ -65,7 +65,7 @@ def _refusal(state: Path) -> str:
     who = holder(state)
     if who is None:
         return "another run holds this inventory and has just started; try again"
-    minutes = (time.time() - float(str(who["since"]))) / 60
+    minutes = (time.time() - who["since"]) / 60
     holds = f"{who['what']} of user {who['user']} (process {who['pid']}) has held this inventory for {minutes:.0f} min"
     return f"{holds}; wait for it, or stop it with Ctrl-C where it runs"
 

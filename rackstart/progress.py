@@ -85,7 +85,7 @@ class Progress:
         if running:
             parts = [_count(running.hosts), f"{result.events.changed} changed", duration(result.seconds)]
             if result.lost:
-                parts.insert(1, f"{', '.join(result.lost)} failed")
+                parts.insert(1, f"{_names(result.lost)} failed")
         self._line(result.state, f"{result.stage.name:{self._width}}  {'  '.join(parts)}")
 
     def tick(self) -> None:

@@ -1,5 +1,6 @@
 """The last run and the last verdict of an inventory, from files only."""
 
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -15,9 +16,10 @@ def collect(project: Project) -> dict[str, Any]:
     """{running, last: {run, command, state, started, stages: {NAME: {state, seconds, failures}}}, verdict}; None for what there is not."""
     last = next(iter(journal.runs(project.state)), None)
     found = verdict.read(project)
+    running = locking.holder(project.state)
     return {
-        "running": locking.holder(project.state),
-        "last": _run(last) if last else None,
+        "running": running,
+        "last": _run(last, "running" if running else "killed") if last else None,
         "verdict": found.model_dump() if found else None,
     }
 
@@ -44,15 +46,19 @@ def show(console: Console, project: Project, status: dict[str, Any]) -> None:
         console.print(f"no verdict; take one: python bootstrap.py --inventory {project.name} verify")
 
 
-def _run(record: Record) -> dict[str, Any]:
-    state = record.ended["state"] if record.ended else "not ended"
-    return {"run": record.id, "command": record.run["command"], "started": record.run["at"], "state": state, "stages": _stages(record)}
-
-
-def _stages(record: Record) -> dict[str, dict[str, Any]]:
+def _run(record: Record, unended: str) -> dict[str, Any]:
+    """A run from its journal; `unended` is what a run or stage without an end is."""
     return {
-        name: {"state": entry["state"], "seconds": entry["seconds"], "failures": entry["failures"]}
-        if entry["kind"] == "stage_end"
-        else {"state": "cut short" if record.ended else "running", "seconds": 0, "failures": []}
-        for name, entry in record.stages.items()
+        "run": record.id,
+        "command": record.run["command"],
+        "started": record.run["at"],
+        "state": record.ended["state"] if record.ended else unended,
+        "stages": {name: _stage(entry, "killed" if record.ended else unended) for name, entry in record.stages.items()},
     }
+
+
+def _stage(entry: dict[str, Any], unended: str) -> dict[str, Any]:
+    if entry["kind"] == "stage_end":
+        return {"state": entry["state"], "seconds": entry["seconds"], "failures": entry["failures"]}
+    seconds = (datetime.now().astimezone() - datetime.fromisoformat(entry["at"])).total_seconds() if unended == "running" else 0
+    return {"state": unended, "seconds": seconds, "failures": []}
