@@ -48,9 +48,7 @@ class Commands(click.Group):
         return super().parse_args(ctx, args)
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write_usage(
-            ctx.command_path, "--inventory NAME [COMMAND] [OPTIONS]\n" + f"{ctx.command_path} lab up|down|status|ssh HOST"
-        )
+        formatter.write_usage(ctx.command_path, "--inventory NAME [COMMAND] [OPTIONS]")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_commands(ctx, formatter)
