@@ -13,6 +13,7 @@ module: k3s_state
 short_description: What a host has of k3s
 description:
   - Reads, and changes nothing, whether k3s runs here, whether it holds data, whether its API is ready and whether it must be restarted.
+  - Waits until k3s is up, when asked to.
 author: The Rackstart authors
 options:
   unit:
@@ -20,8 +21,12 @@ options:
     type: str
     required: true
     choices: [k3s, k3s-agent]
+  wait:
+    description: Seconds to wait until k3s is up. 0 looks once.
+    type: int
+    default: 0
   node:
-    description: Name of the host's node; when given, a server's membership in etcd is asked for.
+    description: Name of the host's node, to ask whether a server votes in etcd; needed to wait.
     type: str
     default: ""
   files:
@@ -45,7 +50,7 @@ EXAMPLES = """
 
 RETURN = """
 active:
-  description: The unit runs.
+  description: The unit runs, or is being started.
   type: bool
   returned: always
 datadir:
@@ -63,7 +68,11 @@ ready:
 voter:
   description: The node's condition EtcdIsVoter is True.
   type: bool
-  returned: when node is given
+  returned: always
+up:
+  description: A server's API is ready and it votes in etcd; an agent's unit has started.
+  type: bool
+  returned: always
 stale:
   description: A file was written after the running process had started.
   type: bool
@@ -101,29 +110,45 @@ def kubectl(module: AnsibleModule, *arguments: str) -> str:
     return out.strip() if return_code == 0 else ""
 
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "unit": {"type": "str", "required": True, "choices": list(DATA)},
-            "node": {"type": "str", "default": ""},
-            "files": {"type": "list", "elements": "path", "default": []},
-        },
-        supports_check_mode=True,
-    )
+def look(module: AnsibleModule) -> dict:
+    """The state of k3s now."""
     unit, node = module.params["unit"], module.params["node"]
     properties = show(module, unit)
-    active = properties.get("ActiveState") in ("active", "activating", "reloading")
-    state = {
+    state = properties.get("ActiveState")
+    active = state in ("active", "activating", "reloading")
+    ready = unit == "k3s" and KUBECONFIG.exists() and kubectl(module, "get", "--raw=/readyz") == "ok"
+    condition = '-o=jsonpath={.status.conditions[?(@.type=="EtcdIsVoter")].status}'
+    voter = ready and bool(node) and kubectl(module, "get", "node", node, condition) == "True"
+    return {
         "active": active,
         "reload": properties.get("NeedDaemonReload") == "yes",
         "stale": active and written(module.params["files"]) > int(properties["ExecMainStartTimestampMonotonic"]) / 1e6,
         "datadir": Path(DATA[unit]).exists(),
         "config": CONFIG.read_text() if CONFIG.exists() else "",
-        "ready": unit == "k3s" and KUBECONFIG.exists() and kubectl(module, "get", "--raw=/readyz") == "ok",
+        "ready": ready,
+        "voter": voter,
+        "up": voter if unit == "k3s" else state == "active",
     }
-    if node:
-        condition = '-o=jsonpath={.status.conditions[?(@.type=="EtcdIsVoter")].status}'
-        state["voter"] = state["ready"] and kubectl(module, "get", "node", node, condition) == "True"
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "unit": {"type": "str", "required": True, "choices": list(DATA)},
+            "wait": {"type": "int", "default": 0},
+            "node": {"type": "str", "default": ""},
+            "files": {"type": "list", "elements": "path", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    wait = module.params["wait"]
+    end = time.monotonic() + wait
+    state = look(module)
+    while not state["up"] and time.monotonic() < end:
+        time.sleep(2)
+        state = look(module)
+    if wait and not state["up"]:
+        module.fail_json(msg=f"k3s is not up after {wait} s.", **state)
     module.exit_json(changed=False, **state)
 
 
