@@ -51,10 +51,10 @@ def kill(host: str) -> None:
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for frozen in directories(host):  # a paused container dies only when thawed
-            for state in frozen.rglob("freezer.state"):
-                with suppress(OSError):
-                    state.write_text("THAWED")
+        for top in directories(host):
+            for directory in _tree(top):  # a paused container dies only when thawed
+                with suppress(OSError), (directory / "freezer.state").open("r+") as frozen:
+                    frozen.write("THAWED")
         time.sleep(0.05)
     for top in directories(host):
         for directory in reversed(list(_tree(top))):
