@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import cgroups, lock, network, paths
+from lab import cgroups, lock, machine, network, paths
 from lab.build import cached, remove
 from lab.engine.build import artifact as build_engine
 from lab.host import USER, Host, all_hosts, prepare_state, write_known_hosts
@@ -50,6 +50,7 @@ def up(wanted: list[Host]) -> list[str]:
         prepare_state()
         for host in wanted:
             _check(host)
+        machine.prepare()
         network.up()
         for host in wanted:
             if state(host.name) == "running":
@@ -101,6 +102,7 @@ def down_all() -> None:
         for name in sorted(names):
             _down(name)
         network.down()
+        machine.restore()
         remove(paths.STATE)
         if paths.STATE.exists():
             raise LabError(f"{paths.STATE} could not be removed: see what is left in it")

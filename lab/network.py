@@ -6,22 +6,14 @@ from pathlib import Path
 from lab import paths
 from lab.shell import LabError, run
 
-FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-BEFORE = paths.STATE / "network.json"  # what the machine had before, for `down`
-
 
 def up() -> None:
-    """Make what is missing of bridge, address, table and forwarding."""
+    """Make what is missing of bridge, address and table."""
     _refuse_second_owner()
-    if not BEFORE.exists():
-        partial = BEFORE.with_suffix(".partial")
-        partial.write_text(json.dumps({"ip_forward": FORWARDING.read_text().strip()}))
-        partial.rename(BEFORE)
     if not _exists(paths.BRIDGE):
         run(["ip", "link", "add", paths.BRIDGE, "type", "bridge"])
     run(["ip", "address", "replace", f"{paths.CONTROLLER}/24", "dev", paths.BRIDGE])
     run(["ip", "link", "set", paths.BRIDGE, "up"])
-    FORWARDING.write_text("1")
     rules = f"""
         table ip {paths.NFT_TABLE} {{}}
         delete table ip {paths.NFT_TABLE}
@@ -40,9 +32,6 @@ def down() -> None:
         delete_link(port.name)
     delete_link(paths.BRIDGE)
     run(["nft", "--file", "-"], stdin=f"table ip {paths.NFT_TABLE} {{}}\ndelete table ip {paths.NFT_TABLE}\n")
-    if BEFORE.exists():
-        FORWARDING.write_text(json.loads(BEFORE.read_text())["ip_forward"])
-        BEFORE.unlink()
 
 
 def delete_link(name: str) -> None:

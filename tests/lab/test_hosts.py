@@ -1,5 +1,6 @@
 """The lab's hosts: what they are, and that no crash leaves them in the way. The last test takes the whole lab of this machine down."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import cgroups, network, paths
+from lab import cgroups, machine, paths
 from lab.host import Host
 from lab.hosts import ssh_command
 from lab.processes import identity
@@ -168,7 +169,7 @@ def leftovers() -> dict[str, object]:
 
 def test_down_leaves_nothing_whatever_it_finds(host: Host) -> None:
     os.kill(supervisor(host), signal.SIGKILL)  # the host runs on, unseen
-    before = network.BEFORE.read_text()
+    before = json.loads(machine.BEFORE.read_text())
     subprocess.run(["ip", "link", "add", "vb-gone", "type", "veth", "peer", "name", "vb-gone-peer"], check=True)
     subprocess.run(["ip", "link", "set", "vb-gone", "master", paths.BRIDGE], check=True)
     stale = next(cgroups.directories(NAME)).with_name(f"{paths.CGROUP_PREFIX}gone")
@@ -181,5 +182,5 @@ def test_down_leaves_nothing_whatever_it_finds(host: Host) -> None:
         lab("down")
         assert orphan.wait(10) == -signal.SIGKILL
     assert leftovers() == {"cgroups": set(), "links": set(), "table": False, "mounts": False, "state": False}
-    assert network.FORWARDING.read_text().strip() in before
+    assert {name: int((machine.SETTINGS / name).read_text()) for name in machine.LEAST} == before
     lab("down")  # and again, with nothing there
