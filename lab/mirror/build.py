@@ -14,7 +14,6 @@ from lab import paths
 from lab.build import build
 
 HERE = Path(__file__).parent
-# Part of the lab -> where its artifact is served from: files by path, images by the registry, weights by the hub
 PARTS = {
     "k3s": "lab.k3s.build",
     "chart": "lab.gpu_operator.build",
@@ -22,11 +21,13 @@ PARTS = {
     "registry": "lab.images.build",
     "index": "lab.python_index.build",
     "model": "lab.model.build",
+    "packages": "lab.mirror.packages",
 }
+SERVERS = ["hub.py", "hub.service", "nginx.conf", "registry.yml"]
 
 
 def artifact() -> Path:
-    """A directory with files/ (HOST/PATH), registry/ (docker-registry's storage), hub/ (REPO/REVISION) and the programs that serve them."""
+    """A directory with files/ (HOST/PATH), registry/ (docker-registry's storage), hub/ (REPO/REVISION) and what serves them."""
     parts = {name: importlib.import_module(module).artifact() for name, module in PARTS.items()}
 
     def make(out: Path) -> None:
@@ -42,11 +43,12 @@ def artifact() -> Path:
         _link(parts["chart"] / chart.name, chart)
         _link(parts["registry"], out / "registry")
         _link(parts["model"], out / "hub")
+        _link(parts["packages"], out / "packages")
         (out / "hub.json").write_text(json.dumps(_revisions(out / "hub"), indent=1))
-        for name in ("hub.py", "hub.service", "nginx.conf", "registry.yml"):
+        for name in SERVERS:
             shutil.copy(HERE / name, out)
 
-    inputs = [HERE / name for name in ("build.py", "hub.py", "hub.service", "nginx.conf", "registry.yml")]
+    inputs = [HERE / name for name in ("build.py", *SERVERS)]
     return build("mirror", [*inputs, paths.REPO / "artifacts.yml"], {name: part.name for name, part in parts.items()}, make)
 
 

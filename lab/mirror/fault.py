@@ -1,14 +1,18 @@
 """`lab fault hub FAULT`: makes the hub misbehave until told `none`."""
 
 from lab import paths
+from lab.host import replace
 from lab.shell import LabError
 
 FAULTS = ("401", "403", "404", "429", "503", "corrupt", "stall", "none")
-CONTROL = paths.HOSTS / "mirror/root/var/lib/hub/fault"
+CONTROL = paths.HOSTS / "mirror/data/srv/fault"  # /srv/fault in the mirror host
 
 
 def hub(fault: str) -> None:
-    """Act out `fault` (one of FAULTS) from the next request on; LabError where no mirror runs."""
+    """Act out `fault` (one of FAULTS) from the next request on; LabError where there is no mirror."""
     if not CONTROL.parent.is_dir():
-        raise LabError("no mirror runs: `python -m lab up` starts it")
-    CONTROL.write_text("" if fault == "none" else fault)
+        raise LabError("there is no mirror: `python -m lab up` makes it")
+    if fault == "none":
+        CONTROL.unlink(missing_ok=True)
+    else:
+        replace(CONTROL, fault, 0o644)

@@ -1,7 +1,7 @@
 """Stand-in of the Hugging Face hub: the part of its HTTP interface that huggingface_hub uses to list and fetch a pinned revision.
 
-Serves /srv/mirror/hub by /srv/mirror/hub.json. /var/lib/hub/fault names a fault to act out until it is emptied:
-401, 403, 404, 429, 503 (that status), corrupt (weights of the right length with one byte flipped), stall (an answer that never ends).
+Serves /srv/mirror/hub by /srv/mirror/hub.json. /srv/fault names a fault to act out as long as it is there:
+401, 403, 404, 429, 503 (that status), corrupt (weights of the right length with one bit flipped), stall (half a file, then silence).
 It does not prove: Xet transfers, redirects to a content network, gated repositories' web pages.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 ROOT = Path("/srv/mirror")
-FAULT = Path("/var/lib/hub/fault")
+FAULT = Path("/srv/fault")
 REPOSITORIES = json.loads((ROOT / "hub.json").read_text())
 API = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)(?:/(?P<what>revision|tree)/(?P<revision>[^/]+))?(?:/(?P<path>.*))?$")
 FILE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)$")
@@ -70,6 +70,8 @@ class Hub(BaseHTTPRequestHandler):
         if acted == "corrupt" and "lfs" in entry:
             data = data[:-1] + bytes([data[-1] ^ 1])
         first, last = _range(self.headers.get("Range"), len(data))
+        if first > last and data:
+            return self._json({"error": "range not satisfiable"}, 416, {"Content-Range": f"bytes */{len(data)}"})
         etag = entry.get("lfs", entry["blob"])
         self.send_response(206 if self.headers.get("Range") else 200)
         for name, value in {

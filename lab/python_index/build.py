@@ -1,5 +1,6 @@
 """A package index (PEP 503) with exactly the wheels that the hub's client is installed from."""
 
+import hashlib
 import re
 import sys
 from pathlib import Path
@@ -20,10 +21,12 @@ def artifact() -> Path:
         run([sys.executable, "-m", "pip", "download", *options, f"--dest={wheels}", f"--requirement={LOCK}"])
         for wheel in sorted(wheels.iterdir()):
             project = out / "simple" / re.sub(r"[-_.]+", "-", wheel.name.split("-")[0]).lower()
-            project.mkdir(parents=True, exist_ok=True)
+            project.mkdir(parents=True)
+            digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+            (project / "index.html").write_text(f'<a href="{wheel.name}#sha256={digest}">{wheel.name}</a>\n')
             wheel.rename(project / wheel.name)
-            links = (f'<a href="{file.name}">{file.name}</a><br>\n' for file in sorted(project.glob("*.whl")))
-            (project / "index.html").write_text("".join(links))
         wheels.rmdir()
+        names = sorted(project.name for project in (out / "simple").iterdir())
+        (out / "simple/index.html").write_text("".join(f'<a href="{name}/">{name}</a><br>\n' for name in names))
 
     return build("python-index", [Path(__file__), LOCK], {}, make)
