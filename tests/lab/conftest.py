@@ -1,0 +1,60 @@
+"""bootstrap.py on the lab, as fixtures; what it says is shown while it goes on."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from lab import paths
+from tests.lab.drive import Finished, Running, cluster_id
+
+LONGEST = 900  # seconds that a command may take
+BUILDS = 4500  # seconds that the first run may take, on a machine that has none of the builds
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "lab: needs root and the lab's hosts")
+    config.addinivalue_line("markers", "chaos: many kills, in a target of its own")
+
+
+@pytest.fixture(scope="session")
+def start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Running]:
+    """start(ARGUMENT..., **ENVIRONMENT): bootstrap.py, on its way."""
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    return lambda *arguments, **environment: Running(arguments, environment, tmp_path_factory.mktemp("bootstrap"), terminal.write_line)
+
+
+@pytest.fixture(scope="session")
+def bootstrap(start: Callable[..., Running]) -> Callable[..., Finished]:
+    """bootstrap(ARGUMENT..., seconds=LONGEST, **ENVIRONMENT): bootstrap.py to its end."""
+
+    def run(*arguments: str, seconds: float = LONGEST, **environment: str) -> Finished:
+        finished = start(*arguments, **environment).wait(seconds)
+        assert finished
+        return finished
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def first(bootstrap: Callable[..., Finished]) -> Finished:
+    """The first run, on a machine where nothing of the lab is left."""
+    assert bootstrap("lab", "down").code == 0
+    assert not paths.STATE.exists()
+    return bootstrap("--inventory", "lab", seconds=BUILDS)
+
+
+@pytest.fixture(scope="session")
+def cluster(first: Finished) -> str:
+    """The id of the cluster that the first run made."""
+    assert first.code == 0, first
+    return cluster_id()
+
+
+@pytest.fixture
+def state() -> Iterator[str]:
+    """A state directory for an inventory of the tests; short, since ssh's control sockets lie below it."""
+    folder = tempfile.mkdtemp()
+    yield folder
+    shutil.rmtree(folder)

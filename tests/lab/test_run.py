@@ -1,0 +1,160 @@
+"""From nothing to a green verdict, and what happens to it afterwards. In this order: each test finds what the one before left."""
+
+import json
+import random
+import subprocess
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from lab import paths
+from rackstart import journal, processes
+from rackstart.stages import STAGES
+from tests.lab.drive import MODEL, STATE, Finished, Running, api, cluster_id, on
+
+pytestmark = pytest.mark.lab
+
+UNITS = "k3s k3s-agent nfs-ganesha nvidia-persistenced rackstart-firewall containerd"
+HOSTS = ("server-1", "gpu-1", "gpu-2")
+Bootstrap = Callable[..., Finished]
+
+
+def starts() -> dict[str, dict[str, str]]:
+    """When each unit and each pod was started."""
+    from kubernetes.client import CoreV1Api
+
+    show = f"systemctl show --property=Id,ActiveEnterTimestampMonotonic,MainPID {UNITS}"
+    pods = CoreV1Api(api()).list_pod_for_all_namespaces().items
+    found = {host: {"units": on(host, show)} for host in HOSTS}
+    found["pods"] = {f"{pod.metadata.namespace}/{pod.metadata.name}": str(pod.status.start_time) for pod in pods}
+    return found
+
+
+def test_first_run_ends_green_and_its_curl_line_answers(first: Finished) -> None:
+    assert first.code == 0, first
+    assert "verdict: green" in first.out
+    line = next(line for line in first.out.splitlines() if line.startswith("curl "))
+    answer = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, timeout=120)
+    said = json.loads(answer.stdout)["choices"][0]["message"]["content"]
+    assert MODEL["golden_prompts"][0]["expect"] in said
+
+
+def test_second_run_changes_and_restarts_nothing(cluster: str, bootstrap: Bootstrap) -> None:
+    before = starts()
+    second = bootstrap("--inventory", "lab", "--json")
+    assert second.code == 0, second
+    assert second.changes == set()
+    counts = [count["changed"] for stage in second.json["stages"] for count in stage["hosts"].values()]
+    assert len(second.json["stages"]) == len(STAGES)
+    assert len(counts) > 12
+    assert set(counts) == {0}
+    assert starts() == before
+
+
+def test_check_finds_nothing_to_change(cluster: str, bootstrap: Bootstrap) -> None:
+    check = bootstrap("--inventory", "lab", "check")
+    assert check.code == 0, check
+    assert check.out.strip() == "nothing would change"
+
+
+def test_what_was_altered_by_hand_is_named_and_mended(cluster: str, bootstrap: Bootstrap) -> None:
+    from kubernetes.client import AppsV1Api, CoreV1Api
+
+    settings = "/etc/sysctl.d/90-rackstart.conf"
+    wanted = on("gpu-2", f"cat {settings}; stat --format=%a {settings}")
+    CoreV1Api(api()).patch_node("gpu-1", {"metadata": {"labels": {"gpu": None}}})
+    AppsV1Api(api()).patch_namespaced_deployment_scale(MODEL["name"], "llm", {"spec": {"replicas": 1}})
+    on("gpu-2", f"echo net.ipv4.ip_forward = 0 >>{settings}; chmod 600 {settings}")
+
+    verify = bootstrap("--inventory", "lab", "verify", "--json")
+    assert verify.code == 4, verify
+    assert verify.red >= {("node.labels", "labels"), ("replica.count", "inference")}
+
+    mended = bootstrap("--inventory", "lab", "--json")
+    assert mended.code == 0, mended
+    assert mended.json["verdict"]["green"]
+    assert ("host", "host : Write the kernel settings", "gpu-2") in mended.changes
+    assert {stage for stage, _, _ in mended.changes} >= {"host", "labels", "inference"}
+    assert on("gpu-2", f"cat {settings}; stat --format=%a {settings}") == wanted
+    assert AppsV1Api(api()).read_namespaced_deployment_scale(MODEL["name"], "llm").spec.replicas == MODEL["replicas"]
+
+
+def reached(run: str, stage: str, moment: random.Random) -> Callable[[], bool]:
+    """Whether some run after `run` has begun the stage; true at a random one of the times it is asked after that."""
+    left = moment.randint(0, 10)
+
+    def asked() -> bool:
+        nonlocal left
+        newest = journal.runs(STATE)[0]
+        if newest.id > run and stage in newest.stages:
+            left -= 1
+        return left < 0
+
+    return asked
+
+
+def kill_and_rerun(start: Callable[..., Running], bootstrap: Bootstrap, group: bool, seed: int) -> None:
+    """One host is new, the run that sets it up is killed at a moment that the seed chooses, and the next run starts at once."""
+    moment = random.Random(f"{seed} {group}")
+    stage = moment.choice([stage.name for stage in STAGES if stage.name != "verify"])
+    assert bootstrap("lab", "host", "wipe", "gpu-2").code == 0
+    before = journal.runs(STATE)[0].id
+    doomed = start("--inventory", "lab")
+    early = doomed.wait(900, until=reached(before, stage, moment))
+    assert early is None, f"ended before it was killed in {stage}: {early}"
+    doomed.kill(group)
+    dead = journal.runs(STATE)[0]
+    assert dead.id > before
+    assert dead.ended is None
+
+    again = bootstrap("--inventory", "lab", "--json")
+    assert again.code == 0, f"seed {seed}, killed in {stage}: {again}"
+    assert again.json["verdict"]["green"]
+    assert processes.of_run(dead.id) == set()
+    assert on("server-1", "find /srv/models/.staging -type f") == ""
+
+
+def kills(seeds: Iterable[int], *marks: pytest.MarkDecorator) -> list[object]:
+    return [
+        pytest.param(group, seed, id=f"{name}-{seed}", marks=marks)
+        for seed in seeds
+        for name, group in (("wrapper", False), ("group", True))
+    ]
+
+
+@pytest.mark.parametrize(("group", "seed"), [*kills([1]), *kills(range(2, 12), pytest.mark.chaos)])
+def test_a_killed_run_is_not_in_the_way_of_the_next(
+    cluster: str, start: Callable[..., Running], bootstrap: Bootstrap, group: bool, seed: int
+) -> None:
+    kill_and_rerun(start, bootstrap, group, seed)
+    assert cluster_id() == cluster
+
+
+def secrets() -> dict[str, bytes]:
+    """Every secret of the lab by where it is kept."""
+    kept = {str(file): file.read_bytes().strip() for file in (STATE / "secrets").iterdir()}
+    kept["become_password"] = paths.BECOME_PASSWORD.read_bytes().strip()
+    return kept
+
+
+def test_secrets_are_nowhere_but_in_their_files(cluster: str) -> None:
+    known = secrets()
+    assert len(known) >= 3
+    assert all(len(secret) >= 16 for secret in known.values())
+    texts = {f"journal of {host}": on(host, "journalctl --no-pager --output=cat").encode() for host in HOSTS}
+    for folder in (STATE / "runs", STATE / "ssh", paths.REPO / ".ansible"):
+        texts |= {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    for report in STATE.glob("*.json"):
+        texts[str(report)] = report.read_bytes()
+    assert len(texts) > 20
+    assert [(place, name) for place, text in texts.items() for name, secret in known.items() if secret in text] == []
+
+
+def test_what_may_hold_secrets_is_closed_to_others(cluster: str) -> None:
+    private = [STATE, *STATE.rglob("*")]
+    assert [str(path) for path in (STATE, STATE / "secrets", STATE / "runs") if path.stat().st_mode & 0o077] == []
+    logs = [path for path in private if path.is_file() and (path.suffix in (".log", ".jsonl", ".yml") or path.parent.name == "secrets")]
+    assert len(logs) > 20
+    assert [str(path) for path in (*logs, STATE / "kubeconfig") if path.stat().st_mode & 0o077] == []
+    for host in HOSTS:
+        assert on(host, "find /etc/rancher/k3s -type f -perm /077") == ""

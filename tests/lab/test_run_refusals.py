@@ -1,0 +1,123 @@
+"""Bad input is met before anything is touched: exit 2 for what can be read off the files, 3 for what preflight finds on the hosts."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.lab.drive import INVENTORY, Finished
+
+pytestmark = pytest.mark.lab
+
+Bootstrap = Callable[..., Finished]
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [("nowhere", "there is no inventory 'nowhere'; known: lab, site"), ("site", "hosts.yml:9: ansible_user is still REPLACE_ME")],
+)
+def test_an_inventory_that_is_none(bootstrap: Bootstrap, state: str, name: str, complaint: str) -> None:
+    refused = bootstrap("--inventory", name, XDG_STATE_HOME=state)
+    assert refused.code == 2, refused
+    assert complaint in refused.err
+    assert list(Path(state).rglob("journal.jsonl")) == []
+
+
+def second_server(group: dict[str, Any]) -> None:
+    group["k3s_server"]["hosts"]["gpu-1"] = group["k3s_agent"]["hosts"].pop("gpu-1")
+
+
+def twins(group: dict[str, Any]) -> None:
+    group["k3s_agent"]["hosts"]["gpu-2"]["ansible_host"] = group["k3s_agent"]["hosts"]["gpu-1"]["ansible_host"]
+
+
+def no_node_for_others(group: dict[str, Any]) -> None:
+    group["gpu"]["hosts"]["server-1"] = {"gpu_count": 0, "gpu_memory_mib": 0}
+
+
+def missing_host(group: dict[str, Any]) -> None:
+    group["k3s_agent"]["hosts"]["gpu-2"]["ansible_host"] = "10.77.0.250"
+
+
+def missing_gpu(group: dict[str, Any]) -> None:
+    group["gpu"]["hosts"]["gpu-2"]["gpu_count"] = 3
+
+
+def small_gpus(group: dict[str, Any]) -> None:
+    for host in group["gpu"]["hosts"].values():
+        host["gpu_memory_mib"] = 2048
+
+
+def no_sudo(group: dict[str, Any]) -> None:
+    group["k3s_server"]["hosts"]["server-1"]["ansible_become_password"] = "not the password"
+
+
+HOSTS = "hosts.yml"
+CASES: dict[str, tuple[str, Callable[[dict[str, Any]], Any], set[tuple[str, str]]]] = {
+    "even number of servers": (HOSTS, second_server, {("groups.servers", "inventory")}),
+    "one host twice": (
+        HOSTS,
+        twins,
+        {(f"host.{what}", host) for what in ("machine_id", "address", "hostname") for host in ("gpu-1", "gpu-2")},
+    ),
+    "no node without taint": (HOSTS, no_node_for_others, {("groups.schedulable", "inventory")}),
+    "unreachable host": (HOSTS, missing_host, {("host.reachable", "gpu-2")}),
+    "no sudo": (HOSTS, no_sudo, {("host.reachable", "server-1")}),
+    "fewer GPUs than declared": (HOSTS, missing_gpu, {("gpu.count", "gpu-2")}),
+    "GPUs too small": (HOSTS, small_gpus, {("model.memory", "models/tiny")}),
+}
+MODELS: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "branch for a revision": ({"revision": "main"}, {"model.revision"}),
+    "unknown engine argument": ({"extra_args": ["--enforce-eagre"]}, {"model.arguments"}),
+    "more replicas than GPUs": ({"replicas": 5}, {"model.gpus"}),
+    "name that breaks the engine": ({"name": "vllm"}, {"model.name"}),
+}
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
+    """A copy of the lab's inventory, with its lock and without its hook."""
+    return shutil.copytree(INVENTORY, tmp_path / "bad", ignore=shutil.ignore_patterns("hooks"))
+
+
+def edit(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    content = yaml.safe_load(file.read_text())
+    change(content)
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def refusal(bootstrap: Bootstrap, inventory: Path, state: str) -> set[tuple[str, str]]:
+    """Run, and see it refused before any stage but preflight began; the red checks, by id and target."""
+    refused = bootstrap("--inventory", str(inventory), "--json", XDG_STATE_HOME=state)
+    assert refused.code == 3, refused
+    assert {stage["stage"] for stage in refused.json["stages"] if stage["state"] in ("passed", "failed")} == {"preflight"}
+    assert refused.changes == set()
+    assert all(check["remedy"] for check in refused.json["preflight"] if not check["ok"])
+    return {(check["id"], check["target"]) for check in refused.json["preflight"] if not check["ok"] and check["severity"] == "required"}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_hosts_that_are_not_as_declared(bootstrap: Bootstrap, inventory: Path, state: str, case: str) -> None:
+    file, change, red = CASES[case]
+    edit(inventory / file, lambda content: change(content["all"]["children"]))
+    assert refusal(bootstrap, inventory, state) == red
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_models_that_cannot_be_served(bootstrap: Bootstrap, inventory: Path, state: str, case: str) -> None:
+    change, red = MODELS[case]
+    edit(inventory / "group_vars/all/models.yml", lambda content: content["models"][0].update(change))
+    assert {id for id, _ in refusal(bootstrap, inventory, state)} == red
+
+
+def test_an_artifact_without_a_lock(bootstrap: Bootstrap, inventory: Path, state: str) -> None:
+    edit(inventory / "artifacts.lock.yml", lambda content: content["files"].pop("k3s"))
+    assert refusal(bootstrap, inventory, state) == {("artifacts.locked", "inventory")}
+
+
+def test_a_disk_too_small(bootstrap: Bootstrap, inventory: Path, state: str) -> None:
+    (inventory / "group_vars/all/preflight.yml").write_text("preflight_min_free_mib: {/var/lib: 1000000000}\n")
+    assert refusal(bootstrap, inventory, state) == {("disk.free", host) for host in ("server-1", "gpu-1", "gpu-2")}
