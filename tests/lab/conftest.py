@@ -21,8 +21,14 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Running]:
     """start(ARGUMENT..., **ENVIRONMENT): bootstrap.py, on its way."""
-    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
-    return lambda *arguments, **environment: Running(arguments, environment, tmp_path_factory.mktemp("bootstrap"), terminal.write_line)
+    terminal, capture = map(request.config.pluginmanager.get_plugin, ("terminalreporter", "capturemanager"))
+
+    def say(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            terminal.write_line(text)
+            terminal.flush()
+
+    return lambda *arguments, **environment: Running(arguments, environment, tmp_path_factory.mktemp("bootstrap"), say)
 
 
 @pytest.fixture(scope="session")
