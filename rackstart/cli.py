@@ -47,6 +47,9 @@ class Commands(click.Group):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # as one meets them, not by the alphabet
+
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_usage(ctx.command_path, "--inventory NAME [COMMAND] [OPTIONS]")
 
@@ -99,18 +102,11 @@ def commands() -> None:
     pass
 
 
-@commands.command(help="Run every stage and take the verdict. The default.")
+@commands.command(help="Run every stage and take the verdict (the default).")
 @options("inventory", "only", "from", "limit", "resume", "extra", "json", "verbose")
 @click.pass_obj
 def run(setup: Setup, /, inventory: str, as_json: bool, **asked: Any) -> None:
     _perform(setup, inventory, as_json, command="run", **asked)
-
-
-@commands.command(help="Say what a run would change on the hosts, changing nothing (Ansible's --check --diff).")
-@options("inventory", "only", "from", "limit", "extra", "json", "verbose")
-@click.pass_obj
-def check(setup: Setup, /, inventory: str, as_json: bool, **asked: Any) -> None:
-    _perform(setup, inventory, as_json, command="check", **asked)
 
 
 @commands.command(help="Show stages, hosts and why each would run, touching no host.")
@@ -131,7 +127,14 @@ def plan(setup: Setup, /, inventory: str, as_json: bool, **asked: Any) -> None:
         plan.show(_console(), rows, hosts)
 
 
-@commands.command(help="Take the verdict alone: is the endpoint good, gate by gate.")
+@commands.command(help="Say what a run would change on the hosts; change nothing.")
+@options("inventory", "only", "from", "limit", "extra", "json", "verbose")
+@click.pass_obj
+def check(setup: Setup, /, inventory: str, as_json: bool, **asked: Any) -> None:
+    _perform(setup, inventory, as_json, command="check", **asked)
+
+
+@commands.command(help="Take the verdict alone: is the endpoint good?")
 @options("inventory", "extra", "json", "verbose")
 @click.pass_obj
 def verify(setup: Setup, /, inventory: str, as_json: bool, **asked: Any) -> None:
@@ -152,14 +155,14 @@ def status(setup: Setup, /, inventory: str, as_json: bool) -> None:
         status.show(_console(), project, found)
 
 
-@commands.command(help="Run preflight's checks alone and show them all; changes nothing.")
+@commands.command(help="Run preflight's checks alone and show them all.")
 @options("inventory", "extra", "json", "verbose")
 @click.pass_obj
 def doctor(setup: Setup, /, inventory: str, as_json: bool, **asked: Any) -> None:
     _perform(setup, inventory, as_json, command="doctor", **asked)
 
 
-@commands.command(help="Read the digest of every outside thing at its source and write the inventory's artifacts.lock.yml.")
+@commands.command(help="Record the digest of every outside thing in artifacts.lock.yml.")
 @options("inventory")
 @click.pass_obj
 def lock(setup: Setup, /, inventory: str) -> None:

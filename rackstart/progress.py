@@ -83,9 +83,9 @@ class Progress:
             running = self._running.pop(result.stage.name, None)
         parts = [result.why] if result.why else []
         if running:
-            parts = [_count(running.hosts), f"{result.events.changed} changed", duration(result.seconds)]
+            parts = [f"{duration(result.seconds):>5}", _count(running.hosts), f"{result.events.changed} changed"]
             if result.lost:
-                parts.insert(1, f"{_names(result.lost)} failed")
+                parts.insert(2, f"{_names(result.lost)} failed")
         self._line(result.state, f"{result.stage.name:{self._width}}  {'  '.join(parts)}")
 
     def tick(self) -> None:

@@ -50,7 +50,7 @@ def _stage(result: Result) -> dict[str, Any]:
         "why": result.why,
         "seconds": round(result.seconds, 3),
         "hosts": result.events.hosts,
-        "failures": [vars(failed) for failed in result.events.failures],
+        "failures": [vars(failed) for failed in result.events.failures or result.events.errors],
         "changes": [{"task": task, "host": host} for task, host in result.events.changes],
     }
 

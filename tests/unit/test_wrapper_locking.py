@@ -19,7 +19,7 @@ from rackstart.paths import Project
 SLEEP = "import os, time; open(os.environ['READY'], 'w').close(); time.sleep(60)"
 
 
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
+def until(condition: Callable[[], object], seconds: float = 120) -> None:
     """Wait for a condition that another process brings about."""
     end = time.monotonic() + seconds
     while not condition():
@@ -161,7 +161,7 @@ def test_an_interrupted_run_ends_its_children_and_says_so(
 ) -> None:
     wrapper = busy()
     wrapper.send_signal(number)
-    assert wrapper.wait(20) == 130
+    assert wrapper.wait(120) == 130
     assert not running(project)
     (record,) = journal.runs(project.state)
     assert (record.ended or {})["state"] == record.stages["host"]["state"] == "interrupted"
