@@ -6,6 +6,7 @@ require (
 	github.com/k3s-io/helm-controller v0.16.17
 	github.com/klauspost/compress v1.18.0
 	github.com/rancher/wrangler/v3 v3.2.1
+	github.com/sirupsen/logrus v1.9.3
 	github.com/spf13/cobra v1.9.1
 	github.com/vishvananda/netlink v1.3.1
 	go.etcd.io/etcd/api/v3 v3.6.4
@@ -127,7 +128,6 @@ require (
 	github.com/rancher/lasso v0.2.2 // indirect
 	github.com/robfig/cron/v3 v3.0.1 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
-	github.com/sirupsen/logrus v1.9.3 // indirect
 	github.com/soheilhy/cmux v0.1.5 // indirect
 	github.com/spf13/pflag v1.0.6 // indirect
 	github.com/stoewer/go-strcase v1.3.0 // indirect

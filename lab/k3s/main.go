@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"syscall"
 
+	"github.com/sirupsen/logrus"
+
 	"rackstart.dev/lab/k3s/internal/agent"
 	"rackstart.dev/lab/k3s/internal/cluster"
 	"rackstart.dev/lab/k3s/internal/components"
@@ -79,11 +81,11 @@ func refuse(name string) int {
 func daemon(isServer bool, args []string) int {
 	c, err := config.Load(isServer, args, os.Getenv)
 	if err != nil {
-		process.Log("fatal: %v", err)
+		logrus.StandardLogger().Log(logrus.FatalLevel, err)
 		return 1
 	}
 	for _, warning := range c.Warnings {
-		process.Log("warning: %s", warning)
+		logrus.Warn(warning)
 	}
 	process.Debug = c.Bool("debug")
 	signals, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
@@ -103,7 +105,7 @@ func daemon(isServer bool, args []string) int {
 	if signals.Err() != nil {
 		return 0
 	}
-	process.Log("fatal: %v", context.Cause(ctx))
+	logrus.StandardLogger().Log(logrus.FatalLevel, context.Cause(ctx))
 	return 1
 }
 

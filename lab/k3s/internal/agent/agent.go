@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"sigs.k8s.io/yaml"
 
 	"rackstart.dev/lab/k3s/internal/access"
@@ -63,17 +64,19 @@ func (a *agent) makeDirectories() error {
 	return errors.Join(all, os.Chmod(a.config.Path("agent"), 0o755), os.MkdirAll(runDir+"/containerd", 0o711))
 }
 
-// join waits for a server; a token or node password that is refused is no reason to wait.
+// join waits for a server, and goes on asking when token or node password are refused, in k3s's words.
 func (a *agent) join(ctx context.Context, server, joinToken string) error {
-	return process.Until(ctx, "a server at "+server, 2*time.Second, func() (err error) {
+	err := process.Until(ctx, logrus.ErrorLevel, "Failed to validate connection to cluster at "+server, 2*time.Second, func() (err error) {
 		if a.server, err = access.Connect(ctx, server, joinToken, "node"); err != nil {
 			return err
 		}
-		if err := a.server.JSON(ctx, "/v1-k3s/config", &a.settings); err != nil {
-			return err
-		}
-		return a.fetchCertificates(ctx)
+		return a.server.JSON(ctx, "/v1-k3s/config", &a.settings)
 	})
+	if err != nil {
+		return err
+	}
+	const waiting = "Waiting to retrieve agent configuration; server is not ready"
+	return process.Until(ctx, logrus.InfoLevel, waiting, 2*time.Second, func() error { return a.fetchCertificates(ctx) })
 }
 
 // Run is `k3s agent`: it reaches the servers through a load balancer of its own.
@@ -126,7 +129,7 @@ func follow(ctx context.Context, b *balancer, local, joinToken string) error {
 			err = b.update(servers)
 		}
 		if err != nil && ctx.Err() == nil {
-			process.Log("asking for the list of servers: %v", err)
+			logrus.Warnf("asking for the list of servers: %v", err)
 		}
 		select {
 		case <-ctx.Done():

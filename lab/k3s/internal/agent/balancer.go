@@ -12,8 +12,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"rackstart.dev/lab/k3s/internal/pki"
-	"rackstart.dev/lab/k3s/internal/process"
 )
 
 const (
@@ -58,7 +59,7 @@ func (b *balancer) forward(ctx context.Context, client net.Conn) {
 	defer client.Close()
 	server, upstream, err := b.dial(ctx)
 	if err != nil {
-		process.Log("load balancer: %v", err)
+		logrus.Warnf("load balancer: %v", err)
 		return
 	}
 	defer upstream.Close()
@@ -120,7 +121,7 @@ func (b *balancer) update(servers []string) error {
 	if len(servers) == 0 || slices.Equal(sorted, servers) {
 		return nil
 	}
-	process.Log("load balancer: servers are %v", servers)
+	logrus.Infof("load balancer: servers are %v", servers)
 	for _, old := range b.servers {
 		if !slices.Contains(servers, old) {
 			b.cut(old)
@@ -162,7 +163,7 @@ func (b *balancer) judge(server string, err error) {
 	}
 	b.failed[server]++
 	if b.failed[server] == strikes {
-		process.Log("load balancer: %s does not answer: %v", server, err)
+		logrus.Warnf("load balancer: %s does not answer: %v", server, err)
 		b.cut(server)
 	}
 }

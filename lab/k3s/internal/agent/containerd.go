@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"rackstart.dev/lab/k3s/internal/pki"
 	"rackstart.dev/lab/k3s/internal/process"
 )
@@ -43,7 +45,7 @@ func (a *agent) startContainerd(ctx context.Context) error {
 	if err := a.group.Start("containerd", command); err != nil {
 		return err
 	}
-	return process.Until(ctx, "containerd", 300*time.Millisecond, func() error {
+	return process.Until(ctx, logrus.InfoLevel, "Waiting for containerd", 300*time.Millisecond, func() error {
 		output, err := exec.CommandContext(ctx, "ctr", "--address", Socket, "--timeout", "5s", "version").CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("%w: %s", err, output)

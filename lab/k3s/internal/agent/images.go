@@ -12,8 +12,7 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
-
-	"rackstart.dev/lab/k3s/internal/process"
+	"github.com/sirupsen/logrus"
 )
 
 // importImages brings the archives of agent/images and the references listed in its text files into containerd.
@@ -33,7 +32,7 @@ func (a *agent) importImages(ctx context.Context) error {
 			err = importArchive(ctx, file)
 		}
 		if err != nil { // k3s says so and goes on
-			process.Log("%s: %v", file, err)
+			logrus.Errorf("%s: %v", file, err)
 		}
 	}
 	return nil
@@ -62,7 +61,7 @@ func importArchive(ctx context.Context, file string) error {
 	default:
 		return fmt.Errorf("neither an image archive (.tar, .tar.gz, .tar.zst) nor a list (.txt)")
 	}
-	process.Log("importing images from %s", file)
+	logrus.Infof("importing images from %s", file)
 	return ctr(ctx, plain, "images", "import", "--all-platforms", "-")
 }
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"syscall"
 
-	"rackstart.dev/lab/k3s/internal/process"
+	"github.com/sirupsen/logrus"
 )
 
 // forwarding is what k3s sets for its pod network; where a host refuses, k3s goes on too.
@@ -27,7 +27,7 @@ var demanded = map[string]string{
 func prepareKernel() error {
 	for name, value := range forwarding {
 		if err := setSysctl(name, value); err != nil {
-			process.Log("sysctl: %v", err)
+			logrus.Warnf("sysctl: %v", err)
 		}
 	}
 	for name, value := range demanded {
@@ -58,6 +58,6 @@ func pretend(name, value string) error {
 	if err := os.WriteFile(file, []byte(value+"\n"), 0o644); err != nil {
 		return err
 	}
-	process.Log("sysctl %s is read-only in this host: the kubelet is shown %s", name, value)
+	logrus.Infof("sysctl %s is read-only in this host: the kubelet is shown %s", name, value)
 	return syscall.Mount(file, filepath.Join("/proc/sys", name), "", syscall.MS_BIND, "")
 }

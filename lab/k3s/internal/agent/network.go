@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"github.com/vishvananda/netlink"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -18,7 +19,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"rackstart.dev/lab/k3s/internal/pki"
-	"rackstart.dev/lab/k3s/internal/process"
 )
 
 const routeProtocol = netlink.RouteProtocol(0x6b) // marks the routes that are ours to remove
@@ -61,7 +61,7 @@ func (a *agent) runNetwork(ctx context.Context) error {
 			err = a.connect(all)
 		}
 		if err != nil {
-			process.Log("pod network: %v", err)
+			logrus.Warnf("pod network: %v", err)
 		}
 	}
 }

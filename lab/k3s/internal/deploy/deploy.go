@@ -16,9 +16,10 @@ import (
 	"text/template"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"rackstart.dev/lab/k3s/internal/cluster"
 	"rackstart.dev/lab/k3s/internal/pki"
-	"rackstart.dev/lab/k3s/internal/process"
 )
 
 //go:embed manifests
@@ -79,8 +80,8 @@ func remove(ctx context.Context, kubectl Run, file string) error {
 	return os.Remove(file)
 }
 
-// Watch applies each manifest when it is new or changed, and again until it succeeds. A file that goes leaves what it made.
-func Watch(ctx context.Context, kubectl Run, dir string) error {
+// Watch looks once in `every` and applies each manifest when it is new or changed, and again until it succeeds. A file that goes leaves what it made.
+func Watch(ctx context.Context, every time.Duration, kubectl Run, dir string) error {
 	applied, complaints := map[string][32]byte{}, map[string]string{}
 	for {
 		files, err := manifests(dir)
@@ -99,18 +100,18 @@ func Watch(ctx context.Context, kubectl Run, dir string) error {
 			output, err := kubectl(ctx, "apply", "--server-side", "--force-conflicts", "--field-manager=k3s-deploy", "-f", file)
 			switch {
 			case err == nil:
-				process.Log("applied manifest %s", file)
+				logrus.Infof("applied manifest %s", file)
 				applied[file] = sum
 				delete(complaints, file)
 			case ctx.Err() == nil && complaints[file] != output:
-				process.Log("applying manifest %s: %v: %s", file, err, output)
+				logrus.Errorf("applying manifest %s: %v: %s", file, err, output)
 				complaints[file] = output
 			}
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(3 * time.Second):
+		case <-time.After(every):
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
@@ -45,7 +46,7 @@ func Exists(dir cluster.Dir) bool { return exists(dir.File(clustered)) || exists
 // A lone server that gets cluster-init keeps its data, as k3s migrates SQLite.
 func Prepare(ctx context.Context, dir cluster.Dir, node, address string, clusterInit bool, join []string) (*Member, error) {
 	if clusterInit && exists(dir.File(alone)) && !exists(dir.File(clustered)) {
-		process.Log("migrating the datastore to one that other servers can join")
+		logrus.Infof("migrating the datastore to one that other servers can join")
 		if err := os.Rename(dir.File(alone), dir.File(clustered)); err != nil {
 			return nil, err
 		}
@@ -83,7 +84,7 @@ func (m *Member) join(ctx context.Context, endpoints []string) error {
 	}
 	defer client.Close()
 	m.state = "existing"
-	return process.Until(ctx, "a place among the etcd members", 3*time.Second, func() error {
+	return process.Until(ctx, logrus.InfoLevel, "Waiting for a place among the etcd members", 3*time.Second, func() error {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
 		list, err := client.MemberList(ctx)
@@ -120,7 +121,7 @@ func (m *Member) Arguments(extra []string) []string {
 		"initial-cluster": strings.Join(m.initial, ","), "initial-cluster-state": m.state,
 		"cert-file": tls("server-client.crt"), "key-file": tls("server-client.key"), "trusted-ca-file": tls("server-ca.crt"), "client-cert-auth": "true",
 		"peer-cert-file": tls("peer-server-client.crt"), "peer-key-file": tls("peer-server-client.key"), "peer-trusted-ca-file": tls("peer-ca.crt"),
-		"peer-client-cert-auth": "true", "heartbeat-interval": "500", "election-timeout": "5000", "log-level": "warn",
+		"peer-client-cert-auth": "true", "heartbeat-interval": "500", "election-timeout": "5000", "log-level": "error",
 		"unsafe-no-fsync": "true", // lab hosts share one kernel, whose page cache outlives each of them
 	}, extra)
 }
@@ -132,7 +133,7 @@ func (m *Member) Ready(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	return process.Until(ctx, "etcd", 500*time.Millisecond, func() error {
+	return process.Until(ctx, logrus.InfoLevel, "Waiting for etcd", 500*time.Millisecond, func() error {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		status, err := client.Status(ctx, localEndpoint)

@@ -5,11 +5,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"rackstart.dev/lab/k3s/internal/cluster"
-	"rackstart.dev/lab/k3s/internal/process"
 )
 
 // Health is what the leader sees of one member.
@@ -27,7 +27,7 @@ func Leader(ctx context.Context, dir cluster.Dir, report func(context.Context, [
 	defer client.Close()
 	for {
 		if err := lead(ctx, client, report); err != nil && ctx.Err() == nil {
-			process.Log("watching over the etcd members: %v", err)
+			logrus.Warnf("watching over the etcd members: %v", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -89,7 +89,7 @@ func Remove(ctx context.Context, dir cluster.Dir, node string) error {
 	}
 	for _, member := range list.Members {
 		if member.Name != "" && nodeOf(member) == node {
-			process.Log("removing etcd member %s of the deleted node %s", member.Name, node)
+			logrus.Infof("removing etcd member %s of the deleted node %s", member.Name, node)
 			if _, err := client.MemberRemove(ctx, member.ID); err != nil {
 				return err
 			}

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/sirupsen/logrus"
 )
 
 const patience = 15 * time.Second
@@ -129,7 +131,7 @@ func (g *Group) Stop() {
 		select {
 		case <-c.done:
 		case <-time.After(patience):
-			Log("%s does not end on TERM, killing it", c.name)
+			logrus.Warnf("%s does not end on TERM, killing it", c.name)
 			_ = c.cmd.Process.Kill()
 			<-c.done
 		}

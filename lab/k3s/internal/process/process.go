@@ -6,12 +6,9 @@ import (
 	"net"
 	"os"
 	"time"
-)
 
-// Log writes a line of k3s's own to the journal.
-func Log(format string, values ...any) {
-	fmt.Fprintf(os.Stderr, "k3s: "+format+"\n", values...)
-}
+	"github.com/sirupsen/logrus"
+)
 
 // Ready tells systemd that a unit of Type=notify has started; without one it does nothing.
 func Ready() error {
@@ -28,9 +25,9 @@ func Ready() error {
 	return err
 }
 
-// Until asks once in `pause` until `ready` has no error, saying what is missing when that is new, then every 30 s.
+// Until asks once in `pause` until `ready` has no error, saying `waiting` and what is missing when that is new, then every 30 s.
 // It fails only when the context ends.
-func Until(ctx context.Context, what string, pause time.Duration, ready func() error) error {
+func Until(ctx context.Context, level logrus.Level, waiting string, pause time.Duration, ready func() error) error {
 	var said time.Time
 	var last string
 	for {
@@ -39,12 +36,12 @@ func Until(ctx context.Context, what string, pause time.Duration, ready func() e
 			return nil
 		}
 		if silence := time.Since(said); silence > 30*time.Second || silence > 10*time.Second && err.Error() != last {
-			Log("waiting for %s: %v", what, err)
+			logrus.StandardLogger().Logf(level, "%s: %v", waiting, err)
 			said, last = time.Now(), err.Error()
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w (last seen: %v)", what, context.Cause(ctx), err)
+			return fmt.Errorf("%s: %w (last seen: %v)", waiting, context.Cause(ctx), err)
 		case <-time.After(pause):
 		}
 	}

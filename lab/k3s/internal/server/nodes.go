@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,7 +19,6 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"rackstart.dev/lab/k3s/internal/etcd"
-	"rackstart.dev/lab/k3s/internal/process"
 	"rackstart.dev/lab/k3s/internal/supervisor"
 )
 
@@ -66,7 +66,7 @@ func (s *server) watchNodes(ctx context.Context) error {
 		}
 		retry := (<-chan time.Time)(nil)
 		if err != nil {
-			process.Log("nodes: %v", err)
+			logrus.Warnf("nodes: %v", err)
 			retry = time.After(3 * time.Second)
 		}
 		select {
@@ -104,11 +104,11 @@ func (s *server) label(ctx context.Context, nodes []*corev1.Node) error {
 func (s *server) forget(ctx context.Context, node *corev1.Node) {
 	err := s.client.CoreV1().Secrets(metav1.NamespaceSystem).Delete(ctx, supervisor.SecretName(node.Name), metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
-		process.Log("deleting the password of the deleted node %s: %v", node.Name, err)
+		logrus.Errorf("deleting the password of the deleted node %s: %v", node.Name, err)
 	}
 	if node.Labels[etcdRole] == "true" && node.Name != s.node.Name {
 		if err := etcd.Remove(ctx, s.dir, node.Name); err != nil {
-			process.Log("removing the etcd member of the deleted node %s: %v", node.Name, err)
+			logrus.Errorf("removing the etcd member of the deleted node %s: %v", node.Name, err)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 	utilnet "k8s.io/utils/net"
@@ -26,6 +27,8 @@ import (
 	"rackstart.dev/lab/k3s/internal/pki"
 	"rackstart.dev/lab/k3s/internal/process"
 )
+
+const manifestPause = 3 * time.Second // k3s looks every 15 s
 
 type server struct {
 	config    *config.Config
@@ -52,7 +55,7 @@ func Run(ctx context.Context, group *process.Group, c *config.Config) error {
 			return err
 		}
 	}
-	process.Log("k3s is up and running")
+	logrus.Infof("k3s is up and running")
 	return process.Ready()
 }
 
@@ -60,7 +63,7 @@ func Run(ctx context.Context, group *process.Group, c *config.Config) error {
 func (s *server) settle(context.Context) (err error) {
 	for _, name := range config.Packaged {
 		if !slices.Contains(config.Carried, name) && !s.config.Disabled(name) {
-			process.Log("%s is not carried by this stand-in: it goes on without", name)
+			logrus.Warnf("%s is not carried by this stand-in: it goes on without", name)
 		}
 	}
 	if s.node, err = agent.Identify(s.config); err != nil {
@@ -106,7 +109,7 @@ func (s *server) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return process.Until(ctx, "a server at "+url, 3*time.Second, func() error {
+	return process.Until(ctx, logrus.ErrorLevel, "Failed to join the cluster at "+url, 3*time.Second, func() error {
 		client, err := access.Connect(ctx, url, configured, "server")
 		if err != nil {
 			return err
@@ -169,7 +172,7 @@ func (s *server) startAPI(ctx context.Context) error {
 		return err
 	}
 	s.client = client
-	return process.Until(ctx, "kube-apiserver", 500*time.Millisecond, func() error {
+	return process.Until(ctx, logrus.InfoLevel, "Waiting for kube-apiserver", 500*time.Millisecond, func() error {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		var status int
@@ -206,7 +209,9 @@ func (s *server) startAddons(ctx context.Context) error {
 	if err := deploy.Stage(ctx, kubectl, s.dir.File("manifests"), s.settings, s.config.Disabled); err != nil {
 		return err
 	}
-	s.group.Go("manifests", func(ctx context.Context) error { return deploy.Watch(ctx, kubectl, s.dir.File("manifests")) })
+	s.group.Go("manifests", func(ctx context.Context) error {
+		return deploy.Watch(ctx, manifestPause, kubectl, s.dir.File("manifests"))
+	})
 	return nil
 }
 

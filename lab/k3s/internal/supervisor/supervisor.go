@@ -12,12 +12,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"rackstart.dev/lab/k3s/internal/cluster"
 	"rackstart.dev/lab/k3s/internal/etcd"
-	"rackstart.dev/lab/k3s/internal/process"
 )
 
 const requestLimit = 64 << 10
@@ -139,11 +139,11 @@ func (s *supervisor) members(w http.ResponseWriter, r *http.Request) {
 func answer(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(value); err != nil {
-		process.Log("answering a joining host: %v", err)
+		logrus.Warnf("answering a joining host: %v", err)
 	}
 }
 
 func fail(w http.ResponseWriter, status int, err error) {
-	process.Log("answering a joining host with %d: %v", status, err)
+	logrus.Warnf("answering a joining host with %d: %v", status, err)
 	http.Error(w, err.Error(), status)
 }
