@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,6 +57,7 @@ def _end_dead_runs(state: Path, sockets: Path, tell: Callable[[str], None]) -> N
             count += len(leftover)
             processes.end(leftover)
         tell(f"run {record.id} was killed; " + (f"ended {count} processes that it left behind" if count else "nothing of it is left"))
+        shutil.rmtree(record.directory / "tmp", ignore_errors=True)
         written = journal.Journal(record.directory)
         written.write("end", state="killed", exit=None)
         written.close()

@@ -36,14 +36,14 @@ class Settings:
 
 def arguments(project: Project, settings: Settings, stage: Stage, inventory: Sequence[Path], limit: Sequence[str] | None) -> dict[str, Any]:
     """Arguments of ansible_runner.run for a stage, handlers excepted. `limit` are hosts; the controller's own plays always stay in."""
-    private = settings.directory / "runner" / stage.name
-    private.mkdir(parents=True, mode=0o700)
+    private = temporary(settings.directory) / stage.name
+    private.mkdir(mode=0o700)
     options = ["--check", "--diff"] if settings.check else []
     options += [part for text in settings.extra_vars for part in ("-e", text)]
     programs = str(Path(sys.executable).parent)
     return {
         "private_data_dir": str(private),
-        "artifact_dir": str(settings.directory / "artifacts"),
+        "artifact_dir": str(private / "artifacts"),
         "ident": stage.name,
         "project_dir": str(project.root),
         "playbook": playbook(stage),
@@ -59,7 +59,7 @@ def arguments(project: Project, settings: Settings, stage: Stage, inventory: Seq
             "ANSIBLE_CONFIG": str(project.root / "ansible.cfg"),
             "ANSIBLE_HOST_KEY_CHECKING": "True",  # ansible-runner turns it off unless told
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(settings.control_path),
-            "ANSIBLE_LOCAL_TEMP": str(settings.directory / "tmp"),
+            "ANSIBLE_LOCAL_TEMP": str(private / "tmp"),
             "ANSIBLE_NOCOLOR": "True",
             processes.MARK: settings.run,
         },
@@ -112,6 +112,22 @@ def log_file(directory: Path, stage: Stage) -> Path:
     return directory / f"{stage.name}.log"
 
 
+def temporary(directory: Path) -> Path:
+    """What of a run must not outlive it: files of ansible-runner and Ansible, values of -e."""
+    path = directory / "tmp"
+    path.mkdir(exist_ok=True, mode=0o700)
+    return path
+
+
+def check_extra_vars(given: Sequence[str]) -> None:
+    """Refuse -e values that Ansible would refuse, and files that are not there."""
+    for text in given:
+        if text.startswith("@") and not Path(text[1:]).expanduser().is_file():
+            raise ConfigurationError(f"-e {text}: there is no such file")
+        if text[:1] not in ("@", "{", "[") and "=" not in text:
+            raise ConfigurationError(f"-e {text}: write key=value, a YAML or JSON mapping, or @file")
+
+
 def prepare_extra_vars(given: Sequence[str], directory: Path) -> tuple[str, ...]:
     """Turn -e values into @files that only the user can read, so that none of them is on a command line."""
     from ansible.parsing.splitter import parse_kv
@@ -120,12 +136,8 @@ def prepare_extra_vars(given: Sequence[str], directory: Path) -> tuple[str, ...]
     for number, text in enumerate(given, 1):
         if text.startswith("@"):
             file = Path(text[1:]).expanduser().resolve()
-            if not file.is_file():
-                raise ConfigurationError(f"-e {text}: there is no such file")
-        elif text[:1] not in "{[" and "=" not in text:
-            raise ConfigurationError(f"-e {text}: write key=value, a YAML or JSON mapping, or @file")
         else:
-            file = directory / f"extra-vars-{number}.yml"
+            file = temporary(directory) / f"extra-vars-{number}.yml"
             with open(file, "w", opener=_private) as out:
                 out.write(text if text[:1] in "{[" else json.dumps(parse_kv(text)))
         prepared.append(f"@{file}")

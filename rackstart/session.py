@@ -2,6 +2,7 @@
 
 import contextlib
 import shlex
+import shutil
 import signal
 import threading
 import time
@@ -35,6 +36,9 @@ class Request:
     resume: bool = False
     extra_vars: tuple[str, ...] = ()
     verbosity: int = 0
+
+    def __post_init__(self) -> None:
+        runner.check_extra_vars(self.extra_vars)
 
     def line(self, project: Project) -> str:
         """The command as one types it; values of -e are left out, they may be secrets."""
@@ -177,6 +181,7 @@ def _journal(project: Project, request: Request) -> Iterator[tuple[Path, journal
         raise
     finally:
         writer.close()
+        shutil.rmtree(runner.temporary(directory))
 
 
 @contextlib.contextmanager

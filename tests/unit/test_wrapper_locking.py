@@ -124,7 +124,7 @@ def busy(project: Project, playbook: Callable[[str, str], None], tmp_path: Path)
     def start() -> subprocess.Popen[bytes]:
         arguments = [sys.executable, "-c", code, "--inventory", "rack", "--only", "host"]
         started.append(subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        until(lambda: len(list(tmp_path.glob("*.there"))) == 3)
+        until(lambda: len(list(tmp_path.glob("*.there"))) == (1 if (project.inventory / "hooks").exists() else 3))
         return started[-1]
 
     yield start
@@ -165,3 +165,18 @@ def test_an_interrupted_run_ends_its_children_and_says_so(
     assert not running(project)
     (record,) = journal.runs(project.state)
     assert (record.ended or {})["state"] == record.stages["host"]["state"] == "interrupted"
+
+
+def test_an_interrupted_hook_is_ended_with_all_it_started(
+    project: Project, busy: Callable[[], subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    hook = project.inventory / "hooks" / "before-run"
+    hook.parent.mkdir()
+    hook.write_text(f"#!/bin/sh\nsleep 60 & echo $! > {tmp_path}/pid; touch {tmp_path}/x.there; wait\n")
+    hook.chmod(0o755)
+    wrapper = busy()
+    wrapper.send_signal(signal.SIGINT)
+    assert wrapper.wait(120) == 130
+    assert processes.start_time(int((tmp_path / "pid").read_text())) is None
+    (record,) = journal.runs(project.state)
+    assert ((record.ended or {})["state"], record.stages) == ("interrupted", {})

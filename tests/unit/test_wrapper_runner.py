@@ -1,6 +1,5 @@
 """What ansible-runner is asked for, command by command, and what of a run lands on disk."""
 
-import json
 import os
 import stat
 import sys
@@ -14,7 +13,6 @@ import pytest
 from conftest import TABLE
 
 from rackstart import cli, runner
-from rackstart.errors import ConfigurationError
 from rackstart.paths import Project
 
 Calls = list[dict[str, Any]]
@@ -22,11 +20,12 @@ Calls = list[dict[str, Any]]
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """Replaces ansible_runner.run by one that passes at once and remembers its arguments."""
+    """Replaces ansible_runner.run by one that passes at once and remembers its arguments, and the files of extra variables as then."""
     seen: Calls = []
 
     def run(**arguments: Any) -> SimpleNamespace:
-        seen.append(arguments)
+        files = [Path(word[1:]) for word in (arguments["cmdline"] or "").split() if word.startswith("@")]
+        seen.append(arguments | {"files": [(file.name, stat.S_IMODE(file.stat().st_mode), file.read_text()) for file in files]})
         return SimpleNamespace(status="successful")
 
     monkeypatch.setattr(ansible_runner, "run", run)
@@ -44,9 +43,10 @@ def test_all_arguments_of_a_stage(project: Project, calls: Calls, monkeypatch: p
     run = next((project.state / "runs").iterdir())
     for handler in ("event_handler", "status_handler", "cancel_callback"):
         assert callable(arguments.pop(handler))
+    assert arguments.pop("files") == []
     assert arguments == {
-        "private_data_dir": str(run / "runner" / "host"),
-        "artifact_dir": str(run / "artifacts"),
+        "private_data_dir": str(run / "tmp" / "host"),
+        "artifact_dir": str(run / "tmp" / "host" / "artifacts"),
         "ident": "host",
         "project_dir": str(project.root),
         "playbook": "playbooks/host.yml",
@@ -62,7 +62,7 @@ def test_all_arguments_of_a_stage(project: Project, calls: Calls, monkeypatch: p
             "ANSIBLE_CONFIG": str(project.root / "ansible.cfg"),
             "ANSIBLE_HOST_KEY_CHECKING": "True",
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(project.state / "ssh"),
-            "ANSIBLE_LOCAL_TEMP": str(run / "tmp"),
+            "ANSIBLE_LOCAL_TEMP": str(run / "tmp" / "host" / "tmp"),
             "ANSIBLE_NOCOLOR": "True",
             "RACKSTART_RUN": run.name,
         },
@@ -115,24 +115,25 @@ def test_stages_without_hosts_are_skipped_and_limits_never_skip_the_cluster(
 )
 def test_extra_variables_reach_ansible_by_private_files_alone(project: Project, calls: Calls, given: str, expected: str) -> None:
     assert rackstart(project, "--only", "host", "-e", given) == 0
-    option, argument = calls[0]["cmdline"].split()
-    file = Path(argument[1:])
-    assert (option, argument[0], file.read_text()) == ("-e", "@", expected)
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert calls[0]["cmdline"].startswith("-e @/")
+    assert calls[0]["files"] == [("extra-vars-1.yml", 0o600, expected)]
 
 
 def test_files_of_extra_variables_keep_their_place_in_the_order(project: Project, calls: Calls, tmp_path: Path) -> None:
     file = tmp_path / "vars.yml"
     file.write_text("a: 1\n")
     assert rackstart(project, "--only", "host", "-e", "a=0", "-e", f"@{file}", "-e", "b=2") == 0
-    names = [Path(word[1:]).name for word in calls[0]["cmdline"].split() if word != "-e"]
-    assert names == ["extra-vars-1.yml", "vars.yml", "extra-vars-3.yml"]
+    assert [name for name, _, _ in calls[0]["files"]] == ["extra-vars-1.yml", "vars.yml", "extra-vars-3.yml"]
 
 
 @pytest.mark.parametrize("wrong", ["just-a-word", "@/nowhere.yml"])
-def test_wrong_extra_variables_are_refused(tmp_path: Path, wrong: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"-e {wrong}: "):
-        runner.prepare_extra_vars([wrong], tmp_path)
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_wrong_extra_variables_are_refused(
+    project: Project, calls: Calls, capsys: pytest.CaptureFixture[str], command: str, wrong: str
+) -> None:
+    assert rackstart(project, command, "-e", wrong) == 2
+    assert f"-e {wrong}: " in capsys.readouterr().err
+    assert calls == []
 
 
 def test_secrets_leave_the_environment_and_paths_to_them_stay(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,15 +161,17 @@ def test_a_real_run_leaves_no_secret_on_disk(
         dest: "{tmp_path}/{{{{ inventory_hostname }}}}"
         mode: "0600"
       no_log: true
+    - name: Look for them while the run goes on
+      ansible.builtin.command: grep -rlE 'canary-(environment|named|task)' {project.state}
+      register: found
+      changed_when: false
+      failed_when: found.rc != 1
 """,
     )
     assert rackstart(project, "--only", "host", "-e", f"given={canaries[0]}") == 0
     assert (tmp_path / "gpu-1").read_text() == "canary-extra-variable canary-task"
-    files = [path for path in project.state.rglob("*") if path.is_file()]
-    for file in files:
-        text = file.read_bytes()
-        found = [canary for canary in canaries if canary.encode() in text]
-        assert found == ([canaries[0]] if file.name == "extra-vars-1.yml" else []), file
+    for file in (path for path in project.state.rglob("*") if path.is_file()):
+        assert [canary for canary in canaries if canary in file.read_text()] == [], file
     assert stat.S_IMODE(project.state.stat().st_mode) == 0o700
     run = next((project.state / "runs").iterdir())
-    assert json.loads((run / "artifacts" / "host" / "command").read_text())[0] == "ansible-playbook"
+    assert sorted(path.name for path in run.iterdir()) == ["host.log", "journal.jsonl"]
