@@ -104,7 +104,7 @@ def _container(model: Model, settings: Settings) -> Object:
         "lifecycle": {"preStop": {"sleep": {"seconds": PRESTOP}}},
         "resources": {
             "requests": resources.get("requests") or {},
-            "limits": {**(resources.get("limits") or {}), "nvidia.com/gpu": model["gpus_per_replica"]},
+            "limits": {**(resources.get("limits") or {}), "nvidia.com/gpu": str(model["gpus_per_replica"])},
         },
         "securityContext": pods.CONTAINER_SECURITY | {"readOnlyRootFilesystem": settings["read_only_root"]},
         "volumeMounts": [

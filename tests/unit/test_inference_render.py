@@ -1,0 +1,147 @@
+"""What is rendered for weights and engines: names, budgets, strategies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.rackstart.cluster.plugins.module_utils import inference, operator, volumes, workloads
+
+MODEL: dict[str, Any] = {
+    "name": "tiny",
+    "repo": "acme/tiny",
+    "revision": "0" * 40,
+    "served_name": "tiny",
+    "replicas": 2,
+    "gpus_per_replica": 1,
+    "node_selector": {"pool": "a"},
+    "context_length": 256,
+    "dtype": "bfloat16",
+    "startup_seconds": 300,
+    "resources": {"requests": {"cpu": "1"}, "limits": {"memory": "6Gi"}},
+    "golden_prompts": [],
+}
+SETTINGS: inference.Settings = {
+    "image": "docker.io/acme/engine:v1@sha256:aa",
+    "claims": {"tiny": "weights-tiny-1"},
+    "read_only_root": True,
+    "gpu_memory_utilization": 0.9,
+    "shm_size": "4Gi",
+}
+
+
+def spec(**changes: Any) -> dict[str, Any]:
+    return inference.deployment(MODEL | changes, SETTINGS)["spec"]
+
+
+@pytest.mark.parametrize("changes", [{"server": "10.0.0.2"}, {"export": "/other"}, {"revision": "1" * 40}, {"repo": "acme/other"}])
+def test_another_server_path_or_revision_is_another_volume(changes: dict[str, str]) -> None:
+    where = {"server": "10.0.0.1", "export": "/srv/models"} | {key: value for key, value in changes.items() if key in ("server", "export")}
+    model = MODEL | {key: value for key, value in changes.items() if key not in where}
+    assert volumes.claim(model, **where) != volumes.claim(MODEL, "10.0.0.1", "/srv/models")
+    assert volumes.claim(MODEL, "10.0.0.1", "/srv/models/") == volumes.claim(MODEL, "10.0.0.1", "/srv/models")
+
+
+@pytest.mark.parametrize(("replicas", "strategy"), [(1, "Recreate"), (2, "RollingUpdate"), (8, "RollingUpdate")])
+def test_an_update_never_needs_a_gpu_more_than_there_are(replicas: int, strategy: str) -> None:
+    found = spec(replicas=replicas)["strategy"]
+    assert found["type"] == strategy
+    assert found.get("rollingUpdate", {"maxSurge": 0})["maxSurge"] == 0
+
+
+@pytest.mark.parametrize("seconds", [1, 60, 301, 3600])
+def test_budgets_follow_from_the_declared_start(seconds: int) -> None:
+    found = spec(startup_seconds=seconds)
+    engine = found["template"]["spec"]["containers"][0]
+    startup = engine["startupProbe"]["periodSeconds"] * engine["startupProbe"]["failureThreshold"]
+    grace = found["template"]["spec"]["terminationGracePeriodSeconds"]
+    assert startup >= 2 * seconds
+    assert found["progressDeadlineSeconds"] > startup + grace
+    drain = next(int(text.partition("=")[2]) for text in engine["args"] if text.startswith("--shutdown-timeout"))
+    assert grace >= engine["lifecycle"]["preStop"]["sleep"]["seconds"] + drain + 15
+    assert engine["livenessProbe"]["periodSeconds"] * engine["livenessProbe"]["failureThreshold"] > 15
+    assert inference.total_budget([MODEL | {"startup_seconds": seconds}]) >= 2 * found["progressDeadlineSeconds"]
+
+
+def test_the_models_own_words_come_last() -> None:
+    engine = spec(extra_args=["--max-num-seqs=8"], env={"HF_HUB_OFFLINE": "0"})["template"]["spec"]["containers"][0]
+    assert engine["args"][0] == "/model"
+    assert engine["args"][-1] == "--max-num-seqs=8"
+    assert {"name": "HF_HUB_OFFLINE", "value": "0"} in engine["env"]
+
+
+@pytest.mark.parametrize(("port", "kind"), [(None, "ClusterIP"), (30080, "NodePort")])
+def test_a_port_of_the_nodes_is_opened_only_when_asked_for(port: int | None, kind: str) -> None:
+    found = inference.service(MODEL | {"node_port": port})["spec"]
+    assert found["type"] == kind
+    assert found["ports"][0].get("nodePort") == port
+
+
+DEPLOYMENT = {"kind": "Deployment", "metadata": {"name": "tiny", "generation": 2}, "spec": {"replicas": 2}}
+DONE = {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
+SET = {"kind": "DaemonSet", "metadata": {"name": "w", "generation": 1}}
+
+
+@pytest.mark.parametrize(
+    ("workload", "status", "done"),
+    [
+        (DEPLOYMENT, DONE, True),
+        (DEPLOYMENT, DONE | {"observedGeneration": 1}, False),
+        (DEPLOYMENT, DONE | {"replicas": 3}, False),
+        (DEPLOYMENT, DONE | {"updatedReplicas": 1}, False),
+        (DEPLOYMENT, DONE | {"availableReplicas": 1}, False),
+        (DEPLOYMENT, {}, False),
+        (SET, {"observedGeneration": 1, "desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 2}, True),
+        (SET, {"observedGeneration": 1, "desiredNumberScheduled": 2, "updatedNumberScheduled": 1, "numberAvailable": 2}, False),
+        (SET, {"observedGeneration": 1, "desiredNumberScheduled": 2, "updatedNumberScheduled": 2}, False),
+        (SET, {}, False),
+    ],
+)
+def test_rolled_out(workload: dict[str, Any], status: dict[str, Any], done: bool) -> None:
+    assert workloads.rolled_out(workload | {"status": status}) is done
+
+
+def release(**changes: Any) -> dict[str, Any]:
+    return {
+        "version": 3,
+        "info": {"status": "deployed"},
+        "chart": {"metadata": {"version": "v26.7.0"}},
+        "config": {"a": {"b": 1}},
+    } | changes
+
+
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        (release(), ""),
+        (release(config={"a": {"b": 1, "c": 2}, "overlay": True}), ""),
+        ({}, "Helm has not installed it yet"),
+        (release(config={"a": {"b": 2}}), "Helm's release 3 still has other values"),
+        (release(config=None), "Helm's release 3 still has other values"),
+        (release(chart={"metadata": {"version": "v26.6.0"}}), "Helm's release 3 is of chart v26.6.0, not v26.7.0"),
+        (release(info={"status": "failed", "description": "boom"}), "Helm's release 3 is failed: boom"),
+    ],
+)
+def test_the_deployed_release_is_the_declared_one(found: dict[str, Any], problem: str) -> None:
+    assert operator.release_problem(found, "v26.7.0", {"a": {"b": 1}}) == problem
+
+
+@pytest.mark.parametrize(
+    ("policy", "problem"),
+    [
+        ({"status": {"state": "ready"}}, ""),
+        (None, "there is no ClusterPolicy cluster-policy"),
+        ({}, "ClusterPolicy cluster-policy is without a state"),
+        (
+            {
+                "status": {
+                    "state": "notReady",
+                    "conditions": [{"type": "Ready", "status": "False", "reason": "OperandNotReady", "message": "x"}],
+                }
+            },
+            "ClusterPolicy cluster-policy is notReady (OperandNotReady: x)",
+        ),
+    ],
+)
+def test_why_the_operator_is_not_ready(policy: dict[str, Any] | None, problem: str) -> None:
+    assert operator.policy_problem(policy) == problem
