@@ -26,6 +26,14 @@ class Refused(Exception):
         self.retry_after = float(retry_after) if retry_after and retry_after.isdigit() else None
 
 
+class Unavailable(Exception):
+    """Nothing came of an exchange, but trying again may help, after `retry_after` seconds where the hub said so."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
 class Hub:
     """The hub at `endpoint`. A transfer may stall for `stall` seconds; the hub may refuse or be away for `patience` seconds on end."""
 
@@ -88,40 +96,50 @@ class Hub:
         partial.rename(path)
 
     def _patiently(self, repo: str, action: Callable[[], Result], received: Callable[[], int] = lambda: 0) -> Result:
-        """Run one exchange with the hub, again while waiting may help and the budget lasts; raises StoreError.
-
-        `received` counts bytes: when some came, the budget starts anew.
-        """
-        delay, since, before = 1.0, time.monotonic(), received()
-        while True:
+        def attempt() -> Result:
             try:
                 return action()
-            except Refused as error:
-                reason, wait = self._judge(repo, error), error.retry_after
             except self.timeout_error as error:
                 silence = f"the hub at {self.endpoint} sent nothing for {self.stall:.0f} s ({repo})"
                 raise StoreError(f"{silence}; look at it, then run again") from error
             except self.transport_error as error:
-                reason, wait = f"the hub at {self.endpoint} cannot be reached: {error}", None
-            pause = delay if wait is None else wait
+                raise Unavailable(f"the hub at {self.endpoint} cannot be reached: {error}") from error
+            except Refused as error:
+                raise judge(error, repo, bool(self.token)) from error
+
+        return persist(attempt, self.patience, self.log, received)
+
+
+def judge(refused: Refused, repo: str, token: bool) -> Exception:
+    """What a refusal means: Unavailable when trying again may help, else StoreError."""
+    if refused.status in (401, 403):
+        who = "the token was refused" if token else "a token is needed"
+        return StoreError(f"{refused}: {who}; set hub_token to one that may read {repo}, and accept the model's licence on its page")
+    if refused.status == 404:
+        return StoreError(f"{refused}: there is no such repository, revision or file; check repo and revision of {repo}")
+    if refused.status in (408, 429) or refused.status >= 500:
+        return Unavailable(f"the hub answered {refused}", refused.retry_after)
+    return StoreError(f"the hub answered {refused}")
+
+
+def persist(action: Callable[[], Result], patience: float, log: Callable[[str], None], received: Callable[[], int] = lambda: 0) -> Result:
+    """Run `action` again while it finds the hub unavailable, for `patience` seconds at most; then raises StoreError.
+
+    `received` counts bytes: when some came, the budget starts anew.
+    """
+    delay, since, before = 1.0, time.monotonic(), received()
+    while True:
+        try:
+            return action()
+        except Unavailable as error:
             if received() > before:
                 delay, since, before = 1.0, time.monotonic(), received()
-            if time.monotonic() + pause - since > self.patience:
-                raise StoreError(f"{reason}; gave up: waiting {pause:.0f} s more would exceed the budget of {self.patience:.0f} s")
-            self.log(f"{reason}; trying again in {pause:.0f} s")
+            pause = delay if error.retry_after is None else error.retry_after
+            if time.monotonic() + pause - since > patience:
+                raise StoreError(f"{error}; gave up: waiting {pause:.0f} s more would exceed the budget of {patience:.0f} s") from error
+            log(f"{error}; trying again in {pause:.0f} s")
             time.sleep(pause)
             delay = min(60, delay * 2)
-
-    def _judge(self, repo: str, error: Refused) -> str:
-        """Why the hub refused, when trying again may help; raises StoreError when it cannot."""
-        if error.status in (401, 403):
-            who = "the token was refused" if self.token else "a token is needed"
-            raise StoreError(f"{error}: {who}; set hub_token to one that may read {repo}, and accept the model's licence on its page")
-        if error.status == 404:
-            raise StoreError(f"{error}: there is no such repository, revision or file; check repo and revision of {repo}")
-        if error.status in (408, 429) or error.status >= 500:
-            return f"the hub answered {error}"
-        raise StoreError(f"the hub answered {error}")
 
 
 def stage(hub: Hub, store: Path, repo: str, revision: str) -> tuple[Path, dict[str, str]]:
