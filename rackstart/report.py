@@ -58,7 +58,7 @@ def _stage(result: Result) -> dict[str, Any]:
 def _reported(result: Result, outcome: Outcome) -> bool:
     """Whether a failed stage's own report says why."""
     if result.stage.name == "preflight":
-        return bool(outcome.checks) and not all(check["ok"] for check in outcome.checks or [])
+        return any(doctor.refuses(check) for check in outcome.checks or [])
     return result.stage.name == "verify" and outcome.verdict is not None and not outcome.verdict.green
 
 

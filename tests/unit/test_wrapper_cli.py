@@ -35,7 +35,17 @@ RED_GATE = {
     "stage": "labels",
 }
 RED = GREEN | {"green": False, "gates": [*GREEN["gates"], RED_GATE]}  # type: ignore[misc]
-CHECK = {"id": "gpu.count", "severity": "required", "target": "gpu-1", "ok": False, "seen": 1, "expected": 2, "remedy": "seat the card"}
+CHECK = {
+    "id": "gpu.count",
+    "severity": "required",
+    "target": "gpu-1",
+    "ok": False,
+    "seen": 1,
+    "expected": 2,
+    "remedy": "seat the card",
+    "waived": "",
+}
+WAIVED = CHECK | {"id": "os.supported", "waived": "tried by hand"}
 
 
 @pytest.fixture
@@ -78,12 +88,18 @@ def test_a_green_run_ends_with_verdict_endpoint_and_curl(project: Project, play:
     [
         ({"driver": {"fails": True, "host": "gpu-1"}}, "run", 1, "go on     python bootstrap.py --inventory rack --resume"),
         ({"labels": {"fails": True}}, "run", 1, "labels failed; not run: gpu_operator, inference, verify"),
-        ({"preflight": {"fails": True, "reports": {"preflight.json": [CHECK]}}}, "run", 3, "seat the card"),
-        ({"preflight": {"fails": True, "reports": {"preflight.json": [CHECK]}}}, "doctor", 3, "seat the card"),
+        ({"preflight": {"fails": True, "reports": {"preflight.json": {"version": 1, "checks": [CHECK]}}}}, "run", 3, "seat the card"),
+        ({"preflight": {"fails": True, "reports": {"preflight.json": {"version": 1, "checks": [CHECK]}}}}, "doctor", 3, "seat the card"),
         ({"preflight": {"fails": True}}, "run", 3, "it is red"),
         ({"verify": {"fails": True, "reports": {"verdict.json": RED}}}, "run", 4, "run stage labels"),
         ({"verify": {"fails": True, "reports": {"verdict.json": RED}}}, "verify", 4, "run stage labels"),
         ({"verify": {"fails": True}}, "verify", 4, "it is red"),
+        (
+            {"preflight": {"reports": {"preflight.json": {"version": 1, "checks": [WAIVED]}}}},
+            "doctor",
+            0,
+            "waived  1     2         tried by hand",
+        ),
         ({}, "check", 0, "nothing would change"),
     ],
 )
