@@ -8,7 +8,8 @@ from lab.build import build
 from lab.shell import run
 
 HERE = Path(__file__).parent
-SOURCES = [HERE / name for name in ("build.py", "go.mod", "go.sum", "main.go", "internal")]
+PACKAGES = sorted(file for file in (HERE / "internal").rglob("*") if file.is_file() and not file.name.endswith("_test.go"))
+SOURCES = [HERE / name for name in ("build.py", "go.mod", "go.sum", "main.go")] + PACKAGES
 
 
 def artifact() -> Path:
@@ -20,7 +21,18 @@ def artifact() -> Path:
         package = "k8s.io/component-base/version"
         names = {"gitVersion": f"{version[1]}+k3s1", "gitMajor": version[2], "gitMinor": version[3]}
         flags = " ".join(["-s -w", *(f"-X {package}.{name}={value}" for name, value in names.items())])
-        command = ["nice", "go", "build", "-trimpath", "-buildvcs=false", "-tags=providerless", f"-ldflags={flags}", "-o", str(out / "k3s"), "."]
+        command = [
+            "nice",
+            "go",
+            "build",
+            "-trimpath",
+            "-buildvcs=false",
+            "-tags=providerless",
+            f"-ldflags={flags}",
+            "-o",
+            str(out / "k3s"),
+            ".",
+        ]
         run(command, cwd=HERE, env=os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"})
 
     return build("k3s", SOURCES, {}, make)

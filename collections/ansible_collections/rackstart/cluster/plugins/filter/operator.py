@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 from ansible_collections.rackstart.cluster.plugins.module_utils import operator
@@ -9,7 +10,8 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import operator
 
 def gpu_operator_objects(content: str, values: dict[str, t.Any], timeout: int) -> list[dict[str, t.Any]]:
     """Namespace and HelmChart. content: the chart's archive in base64."""
-    return [operator.namespace(), operator.helm_chart(content, values, timeout)]
+    plain = json.loads(json.dumps(values))  # Ansible's own kinds of dict and str are not YAML's
+    return [operator.namespace(), operator.helm_chart(content, plain, timeout)]
 
 
 class FilterModule:
