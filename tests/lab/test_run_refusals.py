@@ -35,7 +35,7 @@ def twins(group: dict[str, Any]) -> None:
 
 
 def no_node_for_others(group: dict[str, Any]) -> None:
-    group["gpu"]["hosts"]["server-1"] = {"gpu_count": 0, "gpu_memory_mib": 0}
+    group["gpu"]["hosts"]["server-1"] = {"gpu_count": 0, "gpu_memory_mib": 40960}
 
 
 def missing_host(group: dict[str, Any]) -> None:
