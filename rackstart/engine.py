@@ -113,7 +113,7 @@ class Engine:
         hosts = [host for host in self._hosts[stage.name] if host not in self._lost]
         if not self._lost or stage.hosts == CONTROLLER:
             return [self._inventory.path], hosts
-        file = self._settings.directory / f"lost-before-{stage.name}.yml"
+        file = runner.temporary(self._settings.directory) / f"lost-before-{stage.name}.yml"
         file.write_text("out_of_service:\n  hosts:\n" + "".join(f"    {host}:\n" for host in sorted(self._lost)))
         return [self._inventory.path, file], hosts
 
@@ -131,7 +131,7 @@ class Engine:
             on_event=lambda seen, event: self._event(stage, seen, event),
         )  # fmt: skip
         seen.aborted |= bool(whole and seen.failures)
-        state = "interrupted" if status == "canceled" or self._cancel.is_set() else "passed" if status == "successful" else "failed"
+        state = "passed" if status == "successful" else "interrupted" if self._cancel.is_set() else "failed"
         return Result(stage, state, hosts=hosts, seconds=time.monotonic() - start, events=seen)
 
     def _event(self, stage: Stage, seen: StageEvents, event: dict[str, Any]) -> None:

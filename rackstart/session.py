@@ -42,12 +42,8 @@ class Request:
 
     def line(self, project: Project) -> str:
         """The command as one types it; values of -e are left out, they may be secrets."""
-        words = [
-            "python",
-            "bootstrap.py",
-            "--inventory",
-            project.name if project.inventory.parent == project.root / "inventories" else str(project.inventory),
-        ]
+        name = project.name if project.inventory.parent == project.root / "inventories" else str(project.inventory)
+        words = ["python", "bootstrap.py", "--inventory", name]
         words += [self.command] if self.command != "run" else []
         words += [word for name in self.only for word in ("--only", name)]
         words += ["--from", self.start] if self.start else []
@@ -81,10 +77,8 @@ def choose(table: Sequence[Stage], request: Request) -> list[Stage]:
     if request.only and request.start:
         raise ConfigurationError("--only and --from exclude each other")
     first = names.index(request.start) if request.start else 0
-    chosen = [stage for stage in table[first:] if not request.only or stage.name in request.only]
-    return [
-        stage for stage in chosen if request.command != "check" or stage.name != "verify"
-    ]  # it changes nothing, so it has nothing to check
+    out = {"verify"} if request.command == "check" else set()  # it changes nothing, so there is nothing that it would change
+    return [stage for stage in table[first:] if stage.name not in out and (not request.only or stage.name in request.only)]
 
 
 def history(project: Project) -> list[journal.Record]:
@@ -150,10 +144,10 @@ def judge(results: Sequence[Result]) -> RackstartError | None:
         return Interrupted("stopped; the next run goes on from what there is")
     if not failed:
         return None
-    first = failed[0].stage.name
-    if first == "preflight":
+    first = failed[0]
+    if first.stage.name == "preflight" and first.stops:
         return PreflightRefused("preflight refused: nothing was changed")
-    if first == "verify":
+    if first.stage.name == "verify":
         return VerificationRed("the verdict is red")
     blocked = [result.stage.name for result in results if result.state == "blocked"]
     return StageFailed(
