@@ -1,4 +1,4 @@
-"""Strict check of a manifest against Kubernetes's OpenAPI, as the types of the Python client carry it: unknown, missing or mistyped fields."""
+"""Strict check of a manifest against Kubernetes's OpenAPI, as the Python client's types carry it: unknown, missing, mistyped fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every manifest that Rackstart renders for the models of the inventories is one that Kubernetes takes, and the engine takes its arguments."""
+"""Kubernetes takes every manifest that is rendered for the models of the inventories, and the engine takes its arguments."""
 
 from __future__ import annotations
 

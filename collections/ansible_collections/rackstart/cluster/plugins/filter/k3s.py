@@ -7,23 +7,27 @@ import typing as t
 from ansible_collections.rackstart.cluster.plugins.module_utils import k3s
 
 
-def k3s_join(asked: list[dict[str, t.Any]], mode: str, name: str, own: dict[str, t.Any], dry: bool = False) -> dict[str, t.Any]:
+def k3s_join(
+    own: dict[str, t.Any], mode: str, name: str, servers: dict[str, str], asked: list[dict[str, t.Any]], dry: bool = False
+) -> dict[str, t.Any]:
     """How a host gets into the cluster: {"config", "via", "problem"}, problem being empty when it may.
 
-    asked: results of rackstart.cluster.k3s_state looped over dict2items(name -> address); own: the result for this host.
+    own: result of rackstart.cluster.k3s_state for this host; servers: name -> address.
+    asked: results of the same module looped over the servers' names. An agent asks none, for it what answers on the network is enough.
     """
-    servers: list[k3s.Server] = [
+    found = {result["item"]: result for result in asked if "ready" in result}
+    seen: list[k3s.Server] = [
         {
-            "name": result["item"]["key"],
-            "address": result["item"]["value"],
-            "reachable": "ready" in result,
-            "datadir": bool(result.get("datadir")),
-            "ready": bool(result.get("ready")),
+            "name": server,
+            "address": address,
+            "reachable": server in found,
+            "datadir": bool(found.get(server, {}).get("datadir")),
+            "ready": bool(found.get(server, {}).get("ready")) if mode == "server" else server in own["answering"],
         }
-        for result in asked
+        for server, address in servers.items()
     ]
     try:
-        return k3s.join(mode, name, bool(own["datadir"]), own["config"], servers, dry) | {"problem": ""}
+        return k3s.join(mode, name, bool(own["datadir"]), own["config"], seen, dry) | {"problem": ""}
     except k3s.JoinError as error:
         return {"config": {}, "via": "", "problem": str(error)}
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import ssl
 import time
+import urllib.request
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -29,6 +31,10 @@ options:
     description: Name of the host's node, to ask whether a server votes in etcd; needed to wait.
     type: str
     default: ""
+  servers:
+    description: Servers to knock at from this host, name to address.
+    type: dict
+    default: {}
   files:
     description: Files that k3s reads when it starts. One that was written later makes it stale.
     type: list
@@ -73,6 +79,11 @@ up:
   description: A server's API is ready and it votes in etcd; an agent's unit has started.
   type: bool
   returned: always
+answering:
+  description: Names of the servers whose supervisor answers this host on port 6443.
+  type: list
+  elements: str
+  returned: always
 stale:
   description: A file was written after the running process had started.
   type: bool
@@ -110,6 +121,16 @@ def kubectl(module: AnsibleModule, *arguments: str) -> str:
     return out.strip() if return_code == 0 else ""
 
 
+def answers(address: str) -> bool:
+    """The supervisor on this address answers /ping. Nothing secret is sent, and the certificate is checked by k3s when it joins."""
+    context = ssl._create_unverified_context()
+    try:
+        with urllib.request.urlopen(f"https://{address}:6443/ping", timeout=5, context=context) as response:
+            return response.read() == b"pong"
+    except OSError:
+        return False
+
+
 def look(module: AnsibleModule) -> dict:
     """The state of k3s now."""
     unit, node = module.params["unit"], module.params["node"]
@@ -137,6 +158,7 @@ def main() -> None:
             "unit": {"type": "str", "required": True, "choices": list(DATA)},
             "wait": {"type": "int", "default": 0},
             "node": {"type": "str", "default": ""},
+            "servers": {"type": "dict", "default": {}},
             "files": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,
@@ -149,7 +171,8 @@ def main() -> None:
         state = look(module)
     if wait and not state["up"]:
         module.fail_json(msg=f"k3s is not up after {wait} s.", **state)
-    module.exit_json(changed=False, **state)
+    answering = [name for name, address in module.params["servers"].items() if answers(address)]
+    module.exit_json(changed=False, answering=answering, **state)
 
 
 if __name__ == "__main__":
