@@ -10,6 +10,7 @@ import re
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 ROOT = Path("/srv/mirror")
@@ -117,11 +118,11 @@ class Hub(BaseHTTPRequestHandler):
         """Requests are not logged: their headers hold tokens."""
 
 
-def _lfs(file: dict, digest: str) -> dict:
+def _lfs(file: dict[str, Any], digest: str) -> dict[str, Any]:
     return {"lfs": {digest: file["lfs"], "size": file["size"], "pointerSize": file["pointer"]}} if "lfs" in file else {}
 
 
-def _entry(file: dict) -> dict:
+def _entry(file: dict[str, Any]) -> dict[str, Any]:
     return {"type": "file", "path": file["path"], "size": file["size"], "oid": file["blob"]} | _lfs(file, "oid")
 
 
