@@ -6,7 +6,6 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
-testinfra_hosts = ["ansible://mol-2"]
 SERVER = "10.77.0.41"
 OPTIONS = "ro,hard,nfsvers=3,nolock,retry=0"
 

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-testinfra_hosts = ["ansible://mol-1"]
-
 
 def test_only_our_own_marks_are_removed(nodes: dict[str, Any]) -> None:
     assert "tier" not in nodes["mol-1"]["labels"]

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-testinfra_hosts = ["ansible://mol-1"]
-
 
 def test_labels_and_taints_are_as_declared(nodes: dict[str, Any]) -> None:
     assert nodes["mol-1"]["labels"]["tier"] == "control"
