@@ -19,15 +19,18 @@ HOSTS = ("server-1", "gpu-1", "gpu-2")
 Bootstrap = Callable[..., Finished]
 
 
-def starts() -> dict[str, dict[str, str]]:
-    """When each unit and each pod was started."""
+def starts() -> dict[str, object]:
+    """When each unit of the hosts and each running container of the cluster was started."""
     from kubernetes.client import CoreV1Api
 
     show = f"systemctl show --property=Id,ActiveEnterTimestampMonotonic,MainPID {UNITS}"
-    pods = CoreV1Api(api()).list_pod_for_all_namespaces().items
-    found = {host: {"units": on(host, show)} for host in HOSTS}
-    found["pods"] = {f"{pod.metadata.namespace}/{pod.metadata.name}": str(pod.status.start_time) for pod in pods}
-    return found
+    containers = {
+        f"{pod.metadata.namespace}/{pod.metadata.name}/{container.name}": str(container.state.running.started_at)
+        for pod in CoreV1Api(api()).list_pod_for_all_namespaces().items
+        for container in pod.status.container_statuses or []
+        if container.state.running
+    }
+    return {host: on(host, show) for host in HOSTS} | {"containers": containers}
 
 
 def test_first_run_ends_green_and_its_curl_line_answers(first: Finished) -> None:
