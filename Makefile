@@ -11,7 +11,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/.rackstart: requirements.lock bootstrap.py
-	$(PYTHON) bootstrap.py --version
+	$(PYTHON) bootstrap.py --version && touch $@
 
 lint: .venv/.rackstart ## ruff, mypy, yamllint, ansible-lint, gofmt and go vet
 	ruff check .

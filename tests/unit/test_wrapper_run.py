@@ -136,10 +136,11 @@ def test_check_says_what_would_change_and_changes_nothing(
         mode: "0644"
 """
     playbook("host", tasks)
-    assert rackstart(project, "check", "--only", "host") == 0
-    assert "would change: host: Write on " in capsys.readouterr().out
+    one = ("--only", "host", "--limit", "server-1")
+    assert rackstart(project, "check", *one) == 0
+    assert "would change: host: Write on server-1\n" in capsys.readouterr().out
     assert not list(tmp_path.glob("*.txt"))
-    assert rackstart(project, "--only", "host") == 0
+    assert rackstart(project, *one) == 0
     capsys.readouterr()
-    assert rackstart(project, "check", "--only", "host") == 0
+    assert rackstart(project, "check", *one) == 0
     assert capsys.readouterr().out == "nothing would change\n"

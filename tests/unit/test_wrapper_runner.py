@@ -168,7 +168,7 @@ def test_a_real_run_leaves_no_secret_on_disk(
       failed_when: found.rc != 1
 """,
     )
-    assert rackstart(project, "--only", "host", "-e", f"given={canaries[0]}") == 0
+    assert rackstart(project, "--only", "host", "--limit", "gpu-1", "-e", f"given={canaries[0]}") == 0
     assert (tmp_path / "gpu-1").read_text() == "canary-extra-variable canary-task"
     for file in (path for path in project.state.rglob("*") if path.is_file()):
         assert [canary for canary in canaries if canary in file.read_text()] == [], file
