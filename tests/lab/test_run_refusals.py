@@ -10,7 +10,7 @@ import yaml
 
 from tests.lab.drive import INVENTORY, Finished
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("cluster")]
 
 Bootstrap = Callable[..., Finished]
 
