@@ -6,15 +6,14 @@ judge() is the table of contents. A check is a generator of findings; each findi
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 from typing import Any
 
 from ansible_collections.rackstart.cluster.plugins.module_utils import checks_models
+from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, finding
 
 Look = dict[str, Any]
-Finding = dict[str, Any]
 
 SUPPORTED = {"debian": {"12", "13"}}
 SERVER_PORTS, AGENT_PORTS = (6443, 2379, 2380, 10250), (10250,)
@@ -41,10 +40,6 @@ def refused(findings: list[Finding]) -> list[Finding]:
     return [entry for entry in findings if not entry["ok"] and entry["severity"] == "required" and not entry["waived"]]
 
 
-def finding(id: str, target: str, ok: bool, seen: object, expected: str, remedy: str, severity: str = "required") -> Finding:
-    return {"id": id, "severity": severity, "target": target, "ok": bool(ok), "seen": str(seen), "expected": expected, "remedy": remedy}
-
-
 def probed(look: Look) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     for name, host in look["hosts"].items():
         if host["probe"]:
@@ -62,27 +57,29 @@ def _reachable(look: Look) -> Iterator[Finding]:
         yield finding("host.reachable", name, bool(host["probe"]), seen, "ssh answers and sudo gives root", remedy)
 
 
+def _shared(values: dict[str, str], name: str) -> list[str]:
+    """The other hosts that have this host's value."""
+    return [other for other, value in values.items() if other != name and value == values[name]]
+
+
 def _identity(look: Look) -> Iterator[Finding]:
-    ids = Counter(probe["machine_id"] for _, _, probe in probed(look))
-    for name, _, probe in probed(look):
-        value = probe["machine_id"]
-        twins = [other for other, _, p in probed(look) if other != name and p["machine_id"] == value]
+    ids = {name: probe["machine_id"] for name, _, probe in probed(look)}
+    for name, value in ids.items():
+        twins = _shared(ids, name)
         remedy = "on a cloned host: rm /etc/machine-id && systemd-machine-id-setup, then reboot"
         seen = f"{value or 'empty'}{', as on ' + ', '.join(twins) if twins else ''}"
-        yield finding("host.machine_id", name, bool(value) and ids[value] == 1, seen, "a machine-id of its own", remedy)
-    addresses = Counter(host["address"] for host in look["hosts"].values())
-    for name, host in look["hosts"].items():
-        same = [other for other, h in look["hosts"].items() if other != name and h["address"] == host["address"]]
-        seen = f"{host['address']}{', as ' + ', '.join(same) if same else ''}"
-        yield finding(
-            "host.address", name, addresses[host["address"]] == 1, seen, "an address of its own", "mend ansible_host in hosts.yml"
-        )
-        yield finding("host.name", name, bool(LABEL.match(name)), name, "lower case letters, digits and -", "rename the host in hosts.yml")
-    names = Counter(probe["hostname"] for _, _, probe in probed(look))
-    for name, _, probe in probed(look):
-        doubled = names[probe["hostname"]] > 1 and probe["hostname"] not in ("localhost", "debian")
+        yield finding("host.machine_id", name, value and not twins, seen, "a machine-id of its own", remedy)
+    addresses = {name: host["address"] for name, host in look["hosts"].items()}
+    for name, address in addresses.items():
+        same = _shared(addresses, name)
+        seen = f"{address}{', as ' + ', '.join(same) if same else ''}"
+        yield finding("host.address", name, not same, seen, "an address of its own", "mend ansible_host in hosts.yml")
+        yield finding("host.name", name, LABEL.match(name), name, "lower case letters, digits and -", "rename the host in hosts.yml")
+    names = {name: probe["hostname"] for name, _, probe in probed(look)}
+    for name, value in names.items():
+        doubled = _shared(names, name) and value not in ("localhost", "debian")
         remedy = "give each host a name of its own (hostnamectl hostname NAME), or check that two entries are not one machine"
-        yield finding("host.hostname", name, not doubled, probe["hostname"], "a host name that no other host has", remedy)
+        yield finding("host.hostname", name, not doubled, value, "a host name that no other host has", remedy)
 
 
 def _groups(look: Look) -> Iterator[Finding]:

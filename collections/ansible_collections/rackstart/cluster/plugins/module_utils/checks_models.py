@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.rackstart.cluster.plugins.module_utils import inference
+from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, finding
 
 REVISION = re.compile(r"[0-9a-f]{40}$")
 NAME = re.compile(r"(?!vllm(-|$))[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
@@ -26,11 +27,8 @@ def check(look: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield from _room(look)
 
 
-def _finding(
-    id: str, model: dict[str, Any], ok: bool, seen: object, expected: str, remedy: str, severity: str = "required"
-) -> dict[str, Any]:
-    target = f"models/{model['name']}"
-    return {"id": id, "severity": severity, "target": target, "ok": bool(ok), "seen": str(seen), "expected": expected, "remedy": remedy}
+def _finding(id: str, model: dict[str, Any], *told: Any) -> Finding:
+    return finding(id, f"models/{model['name']}", *told)
 
 
 def _declaration(model: dict[str, Any], names: Counter[str]) -> Iterator[dict[str, Any]]:
