@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 import zipfile
 from collections.abc import Iterator
@@ -98,7 +99,9 @@ def test_a_checkout_that_cannot_be_written_or_read_says_so(root: Path) -> None:
 
 
 def test_no_network_then_repaired_then_quick(root: Path) -> None:
-    offline = start(root, PIP_INDEX_URL="http://127.0.0.1:9/simple")
+    borrowed = sysconfig.get_path("purelib")  # this Python's pip: a first .venv need not get one of its own
+    quick = "import venv; create = venv.create; venv.create = lambda path, **_: create(path, symlinks=True)"
+    offline = start(root, before=quick, PIP_INDEX_URL="http://127.0.0.1:9/simple", PYTHONPATH=borrowed)
     assert "making .venv from requirements.lock" in offline.stderr
     assert "no network: pip cannot reach the package index" in one_line(offline)
     assert not (root / ".venv" / ".rackstart").exists()
