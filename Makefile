@@ -5,7 +5,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help lint unit contract molecule lab green test chaos clean
+.PHONY: help lint unit contract molecule lab green test chaos bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test: lint unit contract green ## what passes as a whole by now; molecule and th
 
 chaos: .venv/.rackstart ## ten kills of the wrapper, ten with its children, each rerun to green (root)
 	pytest tests/lab -m chaos
+
+bench: .venv/.rackstart ## speed, memory and disk of the lab into docs/benchmarks.md; fails on a missed target (root)
+	python -m tests.bench
 
 clean: ## take the lab down, remove .venv and caches of tools
 	if [ -e .venv/.rackstart ]; then $(PYTHON) bootstrap.py lab down; fi
