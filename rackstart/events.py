@@ -28,7 +28,7 @@ class StageEvents:
     task: str = ""
     answered: set[str] = field(default_factory=set)  # hosts that have answered the current task
     hosts: dict[str, dict[str, int]] = field(default_factory=dict)  # counts per host: ok, changed, failed, unreachable, skipped
-    changes: list[tuple[str, str]] = field(default_factory=list)  # (task, host) that changed or, in check mode, would change
+    changes: list[tuple[str, str]] = field(default_factory=list)  # (task and what of it, host) that changed or, in check mode, would change
     errors: list[Failure] = field(default_factory=list)  # of the playbook itself
     aborted: bool = False  # a play ended for all its hosts because of some
     pid: int | None = None
@@ -72,7 +72,8 @@ class StageEvents:
             counts["ok"] += 1
             if result.get("changed"):
                 counts["changed"] += 1
-                self.changes.append((_task(data), host))
+                what = ", ".join(result.get("changes") or [])  # as modules of rackstart.cluster have it: files, units, objects
+                self.changes.append((f"{_task(data)}: {what}" if what else _task(data), host))
         elif kind == "runner_on_skipped":
             counts["skipped"] += 1
         elif not data.get("ignore_errors"):

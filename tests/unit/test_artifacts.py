@@ -61,7 +61,6 @@ def test_a_mirror_keeps_host_and_path(url: str, mirror: str, expected: str) -> N
                 "url": "http://m/example.org/debian/",
                 "key_url": "http://m/example.org/debian/key.pub",
                 "key_sha256": "dd",
-                "fingerprint": "EE",
             },
         ),
         ("hubs", "hub", {"url": "http://m/hub.example.org"}),

@@ -34,7 +34,7 @@ _raw:
   description:
     - files and charts have version, url, upstream and sha256.
     - images have reference, digest and pinned.
-    - repositories have url, key_url, key_sha256 and fingerprint.
+    - repositories have url, key_url and key_sha256.
     - hubs have url.
   type: list
   elements: dict

@@ -55,7 +55,7 @@ def resolve(declared: dict[str, Any], lock: dict[str, Any], kind: str, name: str
     """What a role needs to fetch and verify one artifact.
 
     files, charts: version, url (on the mirror), upstream, sha256. images: reference, digest, pinned (reference@digest).
-    repositories: url, key_url (on the mirror), key_sha256, fingerprint. hubs: url. Raises ArtifactError.
+    repositories: url, key_url (on the mirror), key_sha256. hubs: url. Raises ArtifactError.
     """
     text = problem(declared, lock, kind, name)
     if text:
@@ -77,6 +77,5 @@ def resolve(declared: dict[str, Any], lock: dict[str, Any], kind: str, name: str
             "url": mirrored(entry["url"], mirror),
             "key_url": mirrored(entry["key"], mirror),
             "key_sha256": locked["sha256"],
-            "fingerprint": locked["fingerprint"],
         }
     return {"url": mirrored(entry["url"], mirror)}

@@ -51,6 +51,7 @@ def identity(root: Path = ROOT) -> dict[str, Any]:
         "boot_id": text(root / "proc/sys/kernel/random/boot_id"),
         "os": {"id": release.get("ID", ""), "version_id": release.get("VERSION_ID", ""), "name": release.get("PRETTY_NAME", "")},
         "kernel": kernel.release,
+        "kernel_packaged": (root / f"boot/vmlinuz-{kernel.release}").exists(),  # else there are no headers of it to build modules with
         "arch": kernel.machine,
         "cpu_count": os.cpu_count(),
         "memory_mib": int(memory.group(1)) // 1024 if memory else 0,

@@ -70,7 +70,7 @@ EXAMPLES = """
 """
 
 RETURN = """
-changed_objects:
+changes:
   description: KIND/NAME of every object that was made, changed or removed.
   type: list
   elements: str
@@ -223,7 +223,7 @@ def main() -> None:
         }
         for name, before, after in applier.changes
     ]
-    module.exit_json(changed=bool(names), changed_objects=names, diff=diff)
+    module.exit_json(changed=bool(names), changes=names, diff=diff)
 
 
 if __name__ == "__main__":

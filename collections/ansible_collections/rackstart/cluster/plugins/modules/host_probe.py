@@ -47,8 +47,8 @@ EXAMPLES = """
 RETURN = """
 probe:
   description:
-    - hostname, machine_id, boot_id, os (id, version_id, name), kernel, arch, cpu_count, memory_mib, sudo, cgroup_controllers;
-      time_offset in seconds (host minus controller); disks by path (size_mib, free_mib, inodes_free, fstype);
+    - hostname, machine_id, boot_id, os (id, version_id, name), kernel, kernel_packaged, arch, cpu_count, memory_mib, sudo,
+      cgroup_controllers; time_offset in seconds (host minus controller); disks by path (size_mib, free_mib, inodes_free, fstype);
       store by revision directory (manifest_sha256, files; null when not published); urls by address (status or reason).
     - With gpu, pci_gpus (slot, device_id), nvidia_smi (rc, gpus with index, uuid, name, memory_mib, driver_version and slot, error),
       driver_version, nouveau_loaded.

@@ -9,12 +9,13 @@ import urllib.request
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.rackstart.cluster.plugins.module_utils.units import show
 
 DOCUMENTATION = """
 module: k3s_state
 short_description: What a host has of k3s
 description:
-  - Reads, and changes nothing, whether k3s runs here, whether it holds data, whether its API is ready and whether it must be restarted.
+  - Reads, and changes nothing, whether k3s runs here, whether it holds data and whether its API is ready.
   - Waits until k3s is up, when asked to.
 author: The Rackstart authors
 options:
@@ -35,11 +36,6 @@ options:
     description: Servers to knock at from this host, name to address.
     type: dict
     default: {}
-  files:
-    description: Files that k3s reads when it starts. One that was written later makes it stale.
-    type: list
-    elements: path
-    default: []
 attributes:
   check_mode:
     description: Runs the same in check mode.
@@ -50,7 +46,6 @@ EXAMPLES = """
 - name: Ask for the state of k3s
   rackstart.cluster.k3s_state:
     unit: k3s
-    files: [/etc/rancher/k3s/config.yaml]
   register: state
 """
 
@@ -84,32 +79,11 @@ answering:
   type: list
   elements: str
   returned: always
-stale:
-  description: A file was written after the running process had started.
-  type: bool
-  returned: always
-reload:
-  description: systemd has not read the unit's file as it is now.
-  type: bool
-  returned: always
 """
 
 DATA = {"k3s": "/var/lib/rancher/k3s/server/db/etcd", "k3s-agent": "/var/lib/rancher/k3s/agent/client-kubelet.crt"}
 CONFIG = Path("/etc/rancher/k3s/config.yaml")
 KUBECONFIG = Path("/etc/rancher/k3s/k3s.yaml")
-
-
-def show(module: AnsibleModule, unit: str) -> dict[str, str]:
-    """Properties of the unit; systemd shows defaults for one that it does not know."""
-    properties = "ActiveState,ExecMainStartTimestampMonotonic,NeedDaemonReload"
-    _, out, _ = module.run_command(["systemctl", "show", f"--property={properties}", unit])
-    return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
-
-
-def written(files: list[str]) -> float:
-    """When the newest of the files was last written, in seconds of the monotonic clock, by which systemd notes a unit's start."""
-    newest = max((Path(file).stat().st_ctime for file in files if Path(file).exists()), default=0.0)
-    return newest - time.time() + time.monotonic()
 
 
 def kubectl(module: AnsibleModule, *arguments: str) -> str:
@@ -134,16 +108,13 @@ def answers(address: str) -> bool:
 def look(module: AnsibleModule) -> dict:
     """The state of k3s now."""
     unit, node = module.params["unit"], module.params["node"]
-    properties = show(module, unit)
-    state = properties.get("ActiveState")
+    state = show(module, [unit], ("ActiveState",))[0]["ActiveState"]
     active = state in ("active", "activating", "reloading")
     ready = unit == "k3s" and KUBECONFIG.exists() and kubectl(module, "get", "--raw=/readyz") == "ok"
     condition = '-o=jsonpath={.status.conditions[?(@.type=="EtcdIsVoter")].status}'
     voter = ready and bool(node) and kubectl(module, "get", "node", node, condition) == "True"
     return {
         "active": active,
-        "reload": properties.get("NeedDaemonReload") == "yes",
-        "stale": active and written(module.params["files"]) > int(properties["ExecMainStartTimestampMonotonic"]) / 1e6,
         "datadir": Path(DATA[unit]).exists(),
         "config": CONFIG.read_text() if CONFIG.exists() else "",
         "ready": ready,
@@ -159,7 +130,6 @@ def main() -> None:
             "wait": {"type": "int", "default": 0},
             "node": {"type": "str", "default": ""},
             "servers": {"type": "dict", "default": {}},
-            "files": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,
     )

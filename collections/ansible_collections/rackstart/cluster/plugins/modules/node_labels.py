@@ -45,8 +45,8 @@ EXAMPLES = """
 """
 
 RETURN = """
-changed_nodes:
-  description: Names of the nodes that were changed.
+changes:
+  description: Node/NAME of every node that was changed.
   type: list
   elements: str
   returned: success
@@ -107,7 +107,7 @@ def main() -> None:
     except (api.ClusterError, *api.ERRORS) as error:
         module.fail_json(msg=api.reason(error))
     diff = {"before": yaml.safe_dump(before), "after": yaml.safe_dump(after)} if before else {}
-    module.exit_json(changed=bool(before), changed_nodes=sorted(before), diff=diff)
+    module.exit_json(changed=bool(before), changes=[f"Node/{name}" for name in sorted(before)], diff=diff)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,20 @@
+"""What systemd has started, against the files that it was started from."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def show(module: AnsibleModule, units: list[str], properties: tuple[str, ...]) -> list[dict[str, str]]:
+    """The properties of each unit, in their order; systemd has defaults for a unit that it does not know."""
+    _, out, _ = module.run_command(["systemctl", "show", f"--property={','.join(properties)}", *units], check_rc=True)
+    return [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in out.strip("\n").split("\n\n")]
+
+
+def written(files: list[str]) -> float:
+    """When the newest of the files was last written, in seconds of the monotonic clock, by which systemd notes a unit's start."""
+    newest = max((Path(file).stat().st_ctime for file in files if Path(file).exists()), default=0.0)
+    return newest - time.time() + time.monotonic()
