@@ -36,6 +36,10 @@ options:
     description: Servers to knock at from this host, name to address.
     type: dict
     default: {}
+  kubeconfig:
+    description: Returns the administrator's kubeconfig too; the task then needs no_log.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Runs the same in check mode.
@@ -74,6 +78,10 @@ up:
   description: A server's API is ready and it votes in etcd; an agent's unit has started.
   type: bool
   returned: always
+kubeconfig:
+  description: Text of k3s.yaml, empty without one.
+  type: str
+  returned: when asked for
 answering:
   description: Names of the servers whose supervisor answers this host on port 6443.
   type: list
@@ -130,6 +138,7 @@ def main() -> None:
             "wait": {"type": "int", "default": 0},
             "node": {"type": "str", "default": ""},
             "servers": {"type": "dict", "default": {}},
+            "kubeconfig": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -141,6 +150,8 @@ def main() -> None:
         state = look(module)
     if wait and not state["up"]:
         module.fail_json(msg=f"k3s is not up after {wait} s.", **state)
+    if module.params["kubeconfig"]:
+        state["kubeconfig"] = KUBECONFIG.read_text() if KUBECONFIG.exists() else ""
     answering = [name for name, address in module.params["servers"].items() if answers(address)]
     module.exit_json(changed=False, answering=answering, **state)
 
