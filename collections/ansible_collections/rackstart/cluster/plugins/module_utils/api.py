@@ -13,7 +13,8 @@ from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import An
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
 
 try:
-    from kubernetes.client import ApiClient, ApiException, CoreV1Api
+    from kubernetes.client.api_client import ApiClient
+    from kubernetes.client.exceptions import ApiException
     from kubernetes.dynamic.exceptions import DynamicApiError, NotFoundError, ResourceNotFoundError
     from kubernetes.stream import portforward, stream
     from urllib3.exceptions import HTTPError
@@ -60,8 +61,10 @@ class Cluster:
         except (CoreException, *ERRORS) as error:
             raise ClusterError(f"The cluster's API cannot be reached: {reason(error)}") from error
 
-    def core(self) -> CoreV1Api:
-        """A client of its own: a stream changes the client that it goes through, and prompts are asked from threads."""
+    def core(self) -> t.Any:
+        """A CoreV1Api of its own: a stream changes the client that it goes through, and prompts are asked from threads."""
+        from kubernetes.client import CoreV1Api  # not above: it loads a model of every kind, half a second that most modules need not spend
+
         return CoreV1Api(ApiClient(self.dynamic.client.configuration))
 
     def resource(self, api_version: str, kind: str) -> t.Any:
