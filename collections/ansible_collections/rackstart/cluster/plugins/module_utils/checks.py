@@ -11,13 +11,12 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from ansible_collections.rackstart.cluster.plugins.module_utils import checks_models
-from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, finding
+from ansible_collections.rackstart.cluster.plugins.module_utils.findings import CLOCK, Finding, finding
 
 Look = dict[str, Any]
 
 SUPPORTED = {"debian": {"12", "13"}}
 SERVER_PORTS, AGENT_PORTS = (6443, 2379, 2380, 10250), (10250,)
-CLOCK = 30  # seconds that hosts may differ from the controller; the look itself takes some of them on a busy host
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 
 
@@ -54,7 +53,7 @@ def _reachable(look: Look) -> Iterator[Finding]:
     for name, host in look["hosts"].items():
         remedy = f"try `ssh {host['address']}` as the inventory's ansible_user, and `sudo -v` there; or put {name} into out_of_service"
         seen = host["reason"] or "answers, and sudo works"
-        yield finding("host.reachable", name, bool(host["probe"]), seen, "ssh answers and sudo gives root", remedy)
+        yield finding("host.reachable", name, bool(host["probe"]), seen, remedy)
 
 
 def _shared(values: dict[str, str], name: str) -> list[str]:
@@ -68,18 +67,18 @@ def _identity(look: Look) -> Iterator[Finding]:
         twins = _shared(ids, name)
         remedy = "on a cloned host: rm /etc/machine-id && systemd-machine-id-setup, then reboot"
         seen = f"{value or 'empty'}{', as on ' + ', '.join(twins) if twins else ''}"
-        yield finding("host.machine_id", name, value and not twins, seen, "a machine-id of its own", remedy)
+        yield finding("host.machine_id", name, value and not twins, seen, remedy)
     addresses = {name: host["address"] for name, host in look["hosts"].items()}
     for name, address in addresses.items():
         same = _shared(addresses, name)
         seen = f"{address}{', as ' + ', '.join(same) if same else ''}"
-        yield finding("host.address", name, not same, seen, "an address of its own", "mend ansible_host in hosts.yml")
-        yield finding("host.name", name, LABEL.match(name), name, "lower case letters, digits and -", "rename the host in hosts.yml")
+        yield finding("host.address", name, not same, seen, "mend ansible_host in hosts.yml")
+        yield finding("host.name", name, LABEL.match(name), name, "rename the host in hosts.yml")
     names = {name: probe["hostname"] for name, _, probe in probed(look)}
     for name, value in names.items():
         doubled = _shared(names, name) and value not in ("localhost", "debian")
         remedy = "give each host a name of its own (hostnamectl hostname NAME), or check that two entries are not one machine"
-        yield finding("host.hostname", name, not doubled, value, "a host name that no other host has", remedy)
+        yield finding("host.hostname", name, not doubled, value, remedy)
 
 
 def _groups(look: Look) -> Iterator[Finding]:
@@ -90,41 +89,37 @@ def _groups(look: Look) -> Iterator[Finding]:
         "inventory",
         len(storage) == 1,
         len(storage),
-        "one host in group storage",
         "name the one host that writes the store",
     )
     odd = len(servers) % 2 == 1
     remedy = "etcd needs a majority: use 1, 3 or 5 servers; an even number fails no later than one fewer"
-    yield finding("groups.servers", "inventory", odd, len(servers), "an odd number of hosts in group k3s_server", remedy)
+    yield finding("groups.servers", "inventory", odd, len(servers), remedy)
     for name in gpus:
         node = name in servers or name in agents
-        yield finding(
-            "groups.gpu", name, node, "a node" if node else "no node", "a GPU host is a server or an agent", f"add {name} to k3s_agent"
-        )
+        yield finding("groups.gpu", name, node, "a node" if node else "no node", f"add {name} to k3s_agent")
     both = sorted(set(servers) & set(agents))
     yield finding(
         "groups.roles",
         "inventory",
         not both,
         ", ".join(both) or "none",
-        "no host is server and agent",
         "a server runs pods too: take it out of k3s_agent",
     )
     nodes = [name for name in look["hosts"] if name in servers or name in agents]
     free = [name for name in nodes if not look["hosts"][name]["taints"]]
     remedy = "set gpu_taint: false, or add a node without GPUs: CoreDNS and the operator need a place"
-    yield finding("groups.schedulable", "inventory", bool(free), ", ".join(free) or "none", "a node that repels no pods", remedy)
+    yield finding("groups.schedulable", "inventory", bool(free), ", ".join(free) or "none", remedy)
 
 
 def _networks(look: Look) -> Iterator[Finding]:
     pods, services = (ip_network(cidr) for cidr in look["networks"])
     overlap = pods.overlaps(services)
     remedy = "choose other ranges for cluster_cidr and cluster_service_cidr"
-    yield finding("network.ranges", "inventory", not overlap, f"{pods} and {services}", "pod and service networks apart", remedy)
+    yield finding("network.ranges", "inventory", not overlap, f"{pods} and {services}", remedy)
     for name, host, probe in probed(look):
         own = {host["address"], *probe.get("addresses", [])} if not probe["k3s"]["active"] else {host["address"]}
         inside = [a for a in sorted(own) if _is_ip(a) and any(ip_address(a) in net for net in (pods, services))]
-        yield finding("network.overlap", name, not inside, ", ".join(inside) or "none", f"no address in {pods} or {services}", remedy)
+        yield finding("network.overlap", name, not inside, ", ".join(inside) or "none", remedy, pods=pods, services=services)
 
 
 def _is_ip(text: str) -> bool:
@@ -140,25 +135,24 @@ def _system(look: Look) -> Iterator[Finding]:
         ok = system["version_id"] in SUPPORTED.get(system["id"], ())
         seen = f"{system['id']} {system['version_id']}"
         remedy = "install Debian 12 or 13, or set preflight_waivers: {os.supported: REASON} to go on"
-        yield finding("os.supported", name, ok, seen, "Debian 12 or 13", remedy)
-        yield finding("os.architecture", name, probe["arch"] == "x86_64", probe["arch"], "x86_64", "the artifacts are built for x86_64")
+        yield finding("os.supported", name, ok, seen, remedy)
+        yield finding("os.architecture", name, probe["arch"] == "x86_64", probe["arch"], "the artifacts are built for x86_64")
         offset = probe["time_offset"]
         yield finding(
             "os.clock",
             name,
             abs(offset) < CLOCK,
             f"{offset} s",
-            f"within {CLOCK} s of the controller",
             "set up time synchronisation (host_time_servers)",
         )
         for path, least in look["min_free_mib"].items():
             free = probe["disks"][path]["free_mib"]
             yield finding(
-                "disk.free", name, free >= least, f"{free} MiB free for {path}", f"{least} MiB", f"free space for {path} or give it a disk"
+                "disk.free", name, free >= least, f"{free} MiB", f"free space for {path} or give it a disk", least=least, path=path
             )
         templates = probe["k3s"]["containerd_templates"]
         remedy = "remove them: they freeze containerd's configuration, and the NVIDIA runtime is not added"
-        yield finding("k3s.templates", name, not templates, ", ".join(templates) or "none", "no containerd templates left behind", remedy)
+        yield finding("k3s.templates", name, not templates, ", ".join(templates) or "none", remedy)
 
 
 def _ports(look: Look) -> Iterator[Finding]:
@@ -174,8 +168,8 @@ def _ports(look: Look) -> Iterator[Finding]:
             name,
             not taken,
             ", ".join(taken) or "free",
-            f"{', '.join(map(str, wanted))} free or k3s's",
             "stop what holds the port",
+            ports=", ".join(map(str, wanted)),
         )
 
 
@@ -185,23 +179,19 @@ def _gpus(look: Look) -> Iterator[Finding]:
             continue
         count, declared = len(probe["pci_gpus"]), host["gpu_count"]
         remedy = f"mend gpu_count of {name} in hosts.yml, or reseat the card (lspci -d 10de:)"
-        yield finding("gpu.count", name, count == declared, f"{count} on the PCI bus", f"{declared}, as gpu_count says", remedy)
+        yield finding("gpu.count", name, count == declared, f"{count} on the PCI bus", remedy, count=declared)
         remedy = "nothing to do: stage driver blacklists it and reboots a host that needs it"
         yield finding(
             "gpu.nouveau",
             name,
             not probe["nouveau_loaded"],
             "loaded" if probe["nouveau_loaded"] else "not loaded",
-            "nouveau not loaded",
             remedy,
-            "advice",
         )
         for gpu in probe["nvidia_smi"]["gpus"]:
             ok = gpu["memory_mib"] >= host["gpu_memory_mib"]
             remedy = f"mend gpu_memory_mib of {name} in hosts.yml"
-            yield finding(
-                "gpu.memory", f"{name}/{gpu['index']}", ok, f"{gpu['memory_mib']} MiB", f"{host['gpu_memory_mib']} MiB at least", remedy
-            )
+            yield finding("gpu.memory", f"{name}/{gpu['index']}", ok, f"{gpu['memory_mib']} MiB", remedy, least=host["gpu_memory_mib"])
 
 
 def _store_disk(look: Look) -> Iterator[Finding]:
@@ -213,17 +203,13 @@ def _store_disk(look: Look) -> Iterator[Finding]:
         need = sum(look["sizes"].get(m["name"], {}).get("store", 0) for m in missing) >> 20
         free = probe["disks"][look["storage_path"]]["free_mib"]
         remedy = f"free space under {look['storage_path']}, or give it a larger disk"
-        yield finding("store.space", name, free >= need + 256, f"{free} MiB free", f"{need} MiB of weights and 256 MiB to spare", remedy)
+        yield finding("store.space", name, free >= need + 256, f"{free} MiB free", remedy, need=need)
 
 
 def _artifacts(look: Look) -> Iterator[Finding]:
     unlocked = look["unlocked"]
-    yield finding(
-        "artifacts.locked", "inventory", not unlocked, "; ".join(unlocked) or "all", "every artifact locked", f"run {look['lock_command']}"
-    )
+    yield finding("artifacts.locked", "inventory", not unlocked, "; ".join(unlocked) or "all", f"run {look['lock_command']}")
     mirror = look["mirror"]
     if mirror["url"]:
         seen = mirror["error"] or "answers"
-        yield finding(
-            "artifacts.mirror", mirror["url"], not mirror["error"], seen, "the mirror answers", "start the mirror, or mend artifact_mirror"
-        )
+        yield finding("artifacts.mirror", mirror["url"], not mirror["error"], seen, "start the mirror, or mend artifact_mirror")

@@ -27,22 +27,20 @@ def check(look: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield from _room(look)
 
 
-def _finding(id: str, model: dict[str, Any], *told: Any) -> Finding:
-    return finding(id, f"models/{model['name']}", *told)
+def _finding(id: str, model: dict[str, Any], *told: Any, **values: object) -> Finding:
+    return finding(id, f"models/{model['name']}", *told, **values)
 
 
 def _declaration(model: dict[str, Any], names: Counter[str]) -> Iterator[dict[str, Any]]:
     revision = str(model["revision"])
     remedy = "take the commit from the repository's history on the hub: branches and tags move"
-    yield _finding("model.revision", model, REVISION.match(revision), revision, "40 hexadecimal digits", remedy)
+    yield _finding("model.revision", model, REVISION.match(revision), revision, remedy)
     ok = NAME.match(model["name"]) and names[model["name"]] == 1
-    yield _finding(
-        "model.name", model, ok, model["name"], "a DNS label, used once, not vllm or vllm-*", "rename it (a Service named vllm breaks vLLM)"
-    )
-    yield _finding("model.engine", model, model["engine"] == "vllm", model["engine"], "vllm", "set engine: vllm")
+    yield _finding("model.name", model, ok, model["name"], "rename it (a Service named vllm breaks vLLM)")
+    yield _finding("model.engine", model, model["engine"] == "vllm", model["engine"], "set engine: vllm")
     prompts = model.get("golden_prompts") or []
     remedy = "declare golden_prompts: only a known answer shows that the weights are right"
-    yield _finding("model.golden_prompts", model, bool(prompts), len(prompts), "at least one golden prompt", remedy)
+    yield _finding("model.golden_prompts", model, bool(prompts), len(prompts), remedy)
 
 
 def _arguments(model: dict[str, Any], table: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -63,7 +61,7 @@ def _arguments(model: dict[str, Any], table: list[dict[str, Any]]) -> Iterator[d
         elif value and known[flag]["choices"] and value not in known[flag]["choices"]:
             remedies.append(f"{flag} takes one of {', '.join(known[flag]['choices'])}")
     seen = " ".join(map(str, model.get("extra_args") or [])) or "none"
-    yield _finding("model.arguments", model, not remedies, seen, "arguments that the pinned vLLM accepts", "; ".join(remedies) or "none")
+    yield _finding("model.arguments", model, not remedies, seen, "; ".join(remedies) or "none")
 
 
 def _pool(model: dict[str, Any], look: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -80,25 +78,24 @@ def _placement(model: dict[str, Any], look: dict[str, Any]) -> Iterator[dict[str
     pool, slots = _pool(model, look), _slots(model, look)
     seen = f"{len(pool)} GPU hosts match, with room for {slots} replicas of {model['gpus_per_replica']} GPUs"
     remedy = f"lower replicas to {slots}, or add GPU hosts that match node_selector"
-    yield _finding("model.gpus", model, slots >= model["replicas"], seen, f"room for {model['replicas']} replicas", remedy)
+    yield _finding("model.gpus", model, slots >= model["replicas"], seen, remedy, replicas=model["replicas"])
 
 
 def _room(look: dict[str, Any]) -> Iterator[dict[str, Any]]:
     have = sum(host["gpu_count"] for host in look["hosts"].values() if "gpu" in host["groups"])
     want = sum(model["replicas"] * model["gpus_per_replica"] for model in look["models"])
-    yield _finding(
-        "model.gpus", {"name": "*"}, want <= have, f"{want} GPUs wanted", f"{have} GPUs at most", "lower replicas, or add GPU hosts"
-    )
+    replicas, remedy = sum(model["replicas"] for model in look["models"]), "lower replicas, or add GPU hosts"
+    yield _finding("model.gpus", {"name": "*"}, want <= have, f"{have} GPUs, and {want} wanted", remedy, replicas=replicas)
 
 
 def _memory(model: dict[str, Any], look: dict[str, Any]) -> Iterator[dict[str, Any]]:
     size = look["sizes"].get(model["name"]) or {}
     if size.get("error"):
-        yield _finding("model.size", model, False, size["error"], "the hub tells the size of the files", "see stage models", "advice")
+        yield _finding("model.size", model, False, size["error"], "see stage models")
         return
     pool = _pool(model, look)
     need = (size.get("weights", 0) // model["gpus_per_replica"] + OVERHEAD) >> 20
     smallest = min((host["gpu_memory_mib"] for host in pool.values()), default=0)
     have = int(smallest * UTILIZATION)
     remedy = "raise gpus_per_replica, choose GPUs with more memory by node_selector, or a quantized model"
-    yield _finding("model.memory", model, need <= have, f"{need} MiB for weights and overhead per GPU", f"{have} MiB at most", remedy)
+    yield _finding("model.memory", model, need <= have, f"{have} MiB at most", remedy, need=need)

@@ -11,6 +11,31 @@ from ansible_collections.rackstart.cluster.plugins.module_utils.observe import O
 Model = dict[str, t.Any]
 Probe = dict[str, t.Any]
 
+# Every gate: the stage that puts it right when run again, and what is measured.
+GATES = {
+    "host.reachable": ("preflight", "each host answers ssh and can be looked at with sudo"),
+    "gpu.pci": ("preflight", "each GPU host's PCI bus holds as many GPUs as its `gpu_count`"),
+    "gpu.driver": ("driver", "`nvidia-smi` on each GPU host lists as many GPUs as the PCI bus holds"),
+    "api.ready": ("control_plane", "the cluster's API answers; without it the gates below are left out, and the verdict is red"),
+    "etcd.voter": ("control_plane", "each server's node has the condition `EtcdIsVoter`; a learner does not count for the quorum"),
+    "node.ready": ("nodes", "each host of the cluster has a node that is Ready"),
+    "node.set": ("nodes", "the cluster's nodes are the inventory's hosts, no more and no fewer"),
+    "node.labels": ("labels", "each node's labels that are ours equal the inventory"),
+    "node.taints": ("labels", "each node's taints that are ours equal the inventory"),
+    "gpu.operator": ("gpu_operator", "the ClusterPolicy's state is ready"),
+    "gpu.allocatable": ("gpu_operator", "each GPU node offers as many `nvidia.com/gpu` as its PCI bus holds GPUs"),
+    "model.published": ("models", "each model's revision has a manifest in the store"),
+    "volume.bound": ("volumes", "each model's claim is bound to a volume that is ReadOnlyMany"),
+    "volume.manifest": ("volumes", "in a pod on each GPU node of the model, the mounted manifest's SHA-256 is that of the store"),
+    "volume.read_only": ("volumes", "in the same pod, the weights are mounted read-only"),
+    "replica.count": ("inference", "each model has as many replicas declared and ready as the inventory says"),
+    "replica.answers": ("inference", "each replica, by port-forward, gives the expected answer to every golden prompt"),
+    "endpoint.answers": (
+        "inference",
+        "each model's endpoint gives a right answer; where it opens no port, its Service has a ready replica",
+    ),
+}
+
 
 class Gate(t.TypedDict):
     """One judgement. target: a host, node, model or replica; stage: the one that puts it right when run again."""
@@ -40,10 +65,11 @@ class Declared(t.TypedDict):
     storage: str
 
 
-def _gate(name: str, target: str, expected: t.Any, seen: t.Any, stage: str, remedy: str, ok: bool | None = None) -> Gate:
+def _gate(name: str, target: str, expected: t.Any, seen: t.Any, remedy: str, ok: bool | None = None) -> Gate:
     """A gate that is open when what was seen is what was expected, or as ok says; the remedy is for a closed one."""
     good = expected == seen if ok is None else ok
-    return {"id": name, "target": target, "ok": good, "expected": expected, "seen": seen, "remedy": "" if good else remedy, "stage": stage}
+    remedy = "" if good else remedy
+    return {"id": name, "target": target, "ok": good, "expected": expected, "seen": seen, "remedy": remedy, "stage": GATES[name][0]}
 
 
 def hosts(declared: Declared, probes: dict[str, Probe | None]) -> Iterator[Gate]:
@@ -51,12 +77,12 @@ def hosts(declared: Declared, probes: dict[str, Probe | None]) -> Iterator[Gate]
     for host in declared["hosts"]:
         probe = probes.get(host)
         remedy = f"Look whether {host} is up and answers ssh and sudo; put it into out_of_service while it is away."
-        yield _gate("host.reachable", host, "answers", "answers" if probe else "no answer", "preflight", remedy)
+        yield _gate("host.reachable", host, "answers", "answers" if probe else "no answer", remedy)
 
 
 def api_ready(problem: str) -> Iterator[Gate]:
     """The cluster's API answers."""
-    yield _gate("api.ready", "cluster", "answers", problem or "answers", "control_plane", "Look at `journalctl -u k3s` on the servers.")
+    yield _gate("api.ready", "cluster", "answers", problem or "answers", "Look at `journalctl -u k3s` on the servers.")
 
 
 def etcd(declared: Declared, seen: Observed) -> Iterator[Gate]:
@@ -64,18 +90,18 @@ def etcd(declared: Declared, seen: Observed) -> Iterator[Gate]:
     for server in declared["servers"]:
         conditions = ((seen["nodes"].get(server) or {}).get("status") or {}).get("conditions") or []
         voter = next((item["status"] for item in conditions if item["type"] == "EtcdIsVoter"), "not reported")
-        yield _gate("etcd.voter", server, "True", voter, "control_plane", f"Look at `journalctl -u k3s` on {server}.")
+        yield _gate("etcd.voter", server, "True", voter, f"Look at `journalctl -u k3s` on {server}.")
 
 
 def node_set(declared: Declared, seen: Observed) -> Iterator[Gate]:
     """The cluster's nodes are the inventory's hosts, no more and no fewer, and ready."""
     for name in declared["marks"]:
         problem = nodes.not_ready(seen["nodes"].get(name))
-        yield _gate("node.ready", name, "Ready", problem or "Ready", "nodes", f"Look at `journalctl -u k3s -u k3s-agent` on {name}.")
+        yield _gate("node.ready", name, "Ready", problem or "Ready", f"Look at `journalctl -u k3s -u k3s-agent` on {name}.")
     found = sorted(seen["nodes"].keys() - set(declared["away"]))
     strange = ", ".join(sorted(set(found) - declared["marks"].keys()))
     remedy = f"Add {strange} to the inventory, or delete the node." if strange else "Run the stage nodes."
-    yield _gate("node.set", "cluster", sorted(declared["marks"]), found, "nodes", remedy)
+    yield _gate("node.set", "cluster", sorted(declared["marks"]), found, remedy)
 
 
 def marks(declared: Declared, seen: Observed) -> Iterator[Gate]:
@@ -83,9 +109,9 @@ def marks(declared: Declared, seen: Observed) -> Iterator[Gate]:
     for name, want in declared["marks"].items():
         node = seen["nodes"].get(name) or {"metadata": {}, "spec": {}}
         remedy = "Run the stage labels."
-        yield _gate("node.labels", name, want["labels"], nodes.owned_labels(node, want), "labels", remedy)
+        yield _gate("node.labels", name, want["labels"], nodes.owned_labels(node, want), remedy)
         taints = sorted(map(nodes.taint_text, nodes.owned_taints(node, want)))
-        yield _gate("node.taints", name, sorted(map(nodes.taint_text, want["taints"])), taints, "labels", remedy)
+        yield _gate("node.taints", name, sorted(map(nodes.taint_text, want["taints"])), taints, remedy)
 
 
 def gpus_of_hosts(declared: Declared, probes: dict[str, Probe | None]) -> Iterator[Gate]:
@@ -94,23 +120,23 @@ def gpus_of_hosts(declared: Declared, probes: dict[str, Probe | None]) -> Iterat
         probe = probes.get(host) or {}
         bus = len(probe.get("pci_gpus") or [])
         remedy = f"Compare gpu_count of {host} with `lspci -d 10de:` there; a GPU may be missing."
-        yield _gate("gpu.pci", host, count, bus, "preflight", remedy)
+        yield _gate("gpu.pci", host, count, bus, remedy)
         smi = probe.get("nvidia_smi") or {}
         error = f" It says: {smi['error']}" if smi.get("error") else ""
         remedy = f"Run `nvidia-smi` on {host} and look at `dmesg`; a reboot may be due after an upgrade of the driver.{error}"
-        yield _gate("gpu.driver", host, bus, len(smi.get("gpus") or []), "driver", remedy)
+        yield _gate("gpu.driver", host, bus, len(smi.get("gpus") or []), remedy)
 
 
 def gpus_of_cluster(declared: Declared, probes: dict[str, Probe | None], seen: Observed) -> Iterator[Gate]:
     """The operator is ready and offers the GPUs of the bus."""
     problem = operator.policy_problem(seen["policy"])
     remedy = "Run the stage gpu_operator; `kubectl -n gpu-operator get pods` shows which of its pods fail."
-    yield _gate("gpu.operator", operator.POLICY, "ready", problem or "ready", "gpu_operator", remedy)
+    yield _gate("gpu.operator", operator.POLICY, "ready", problem or "ready", remedy)
     for host in declared["gpus"]:
         bus = len((probes.get(host) or {}).get("pci_gpus") or [])
         node = seen["nodes"].get(host)
         remedy = f"Look at the device plugin's pod on {host}: `kubectl -n gpu-operator get pods -o wide`."
-        yield _gate("gpu.allocatable", host, bus, nodes.allocatable(node) if node else 0, "gpu_operator", remedy)
+        yield _gate("gpu.allocatable", host, bus, nodes.allocatable(node) if node else 0, remedy)
 
 
 def _bound(served: Served) -> str:
@@ -129,17 +155,17 @@ def volumes(declared: Declared, probes: dict[str, Probe | None], seen: Observed)
         path = declared["stores"][name]
         published = (store.get(path) or {}).get("manifest_sha256")
         remedy = f"Run the stage models; {path} on {declared['storage']} has no manifest."
-        yield _gate("model.published", name, "a manifest", published or "none", "models", remedy, ok=bool(published))
-        yield _gate("volume.bound", name, "Bound ReadOnlyMany", _bound(served), "volumes", "Run the stage volumes.")
+        yield _gate("model.published", name, "a manifest", published or "none", remedy, ok=bool(published))
+        yield _gate("volume.bound", name, "Bound ReadOnlyMany", _bound(served), "Run the stage volumes.")
         mounted = {mount["node"]: mount for mount in served["mounts"]}
         for node in sorted(_pool(declared, model)):
             mount = mounted.get(node)
             target, problem = f"{name}@{node}", (mount["problem"] if mount else "no pod has it mounted here")
             remedy = f"Look at the events of the pods of `kubectl -n llm get pods -o wide` on {node}; the NFS server may not answer."
             manifest = problem or (mount["manifest"] if mount else "")
-            yield _gate("volume.manifest", target, published, manifest, "volumes", remedy)
+            yield _gate("volume.manifest", target, published, manifest, remedy)
             mode = problem or ("read-only" if mount and mount["read_only"] else "writable")
-            yield _gate("volume.read_only", target, "read-only", mode, "volumes", remedy)
+            yield _gate("volume.read_only", target, "read-only", mode, remedy)
 
 
 def _pool(declared: Declared, model: Model) -> list[str]:
@@ -154,9 +180,7 @@ def replicas(declared: Declared, seen: Observed) -> Iterator[Gate]:
         name, served = model["name"], seen["models"][model["name"]]
         ready = {"asked_for": served["declared"], "ready": len(served["answers"])}
         wanted = {"asked_for": model["replicas"], "ready": model["replicas"]}
-        yield _gate(
-            "replica.count", name, wanted, ready, "inference", "Run the stage inference; `kubectl -n llm get pods` shows what is missing."
-        )
+        yield _gate("replica.count", name, wanted, ready, "Run the stage inference; `kubectl -n llm get pods` shows what is missing.")
         for answer in served["answers"]:
             wrong = prompts.wrong(answer)
             remedy = "Look at the replica's log; answers that are wrong with all else green mean other weights or another engine."
@@ -166,12 +190,11 @@ def replicas(declared: Declared, seen: Observed) -> Iterator[Gate]:
                 f"{name}/{answer['pod']}",
                 expected,
                 wrong or [item["answer"] for item in answer["prompts"]],
-                "inference",
                 remedy,
                 not wrong,
             )
         remedy = "Run the stage inference; compare the Service with `kubectl -n llm get endpointslices`."
-        yield _gate("endpoint.answers", name, "answers", served["endpoint"] or "answers", "inference", remedy)
+        yield _gate("endpoint.answers", name, "answers", served["endpoint"] or "answers", remedy)
 
 
 def judge(declared: Declared, probes: dict[str, Probe | None], seen: Observed | None, problem: str) -> list[Gate]:
