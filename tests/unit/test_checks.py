@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from ansible_collections.rackstart.cluster.plugins.module_utils import checks
+from ansible_collections.rackstart.cluster.plugins.module_utils import checks, findings
 
 ARGUMENTS = json.loads((Path(checks.__file__).parent / "vllm_0_32_0.json").read_text())["arguments"]
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -142,3 +142,10 @@ def test_what_k3s_itself_holds_is_free(look):
     look["hosts"]["server-1"]["probe"]["ports_listening"] = [{"protocol": "tcp", "port": 6443, "process": "k3s"}]
     look["hosts"]["server-1"]["probe"]["addresses"] = ["192.0.2.11", "10.42.0.1"]
     assert checks.refused(checks.judge(look)) == []
+
+
+def test_the_table_names_the_checks_that_there_are(look):
+    look["hosts"]["gpu-1"]["probe"]["nvidia_smi"]["gpus"] = [{"index": 0, "memory_mib": 40960}]
+    found = checks.judge(look)
+    look["sizes"]["llama"] = {"error": "the hub answers 401"}
+    assert {entry["id"] for entry in found + checks.judge(look)} == findings.CHECKS.keys()

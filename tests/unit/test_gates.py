@@ -70,6 +70,8 @@ def closed(state: dict[str, Any]) -> set[tuple[str, str, str]]:
 
 def test_all_as_declared_is_green() -> None:
     assert closed(world()) == set()
+    state = world()
+    assert {gate["id"] for gate in gates.judge(DECLARED, state["probes"], state["seen"], "")} == gates.GATES.keys()
 
 
 def change(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
