@@ -45,7 +45,8 @@ from ansible.errors import AnsibleError, AnsibleLookupError  # noqa: E402
 from ansible.parsing.vault import VaultLib, VaultSecretsContext, match_encrypt_secret  # noqa: E402
 from ansible.plugins.lookup import LookupBase  # noqa: E402
 
-ALPHABET, LENGTH = string.ascii_letters + string.digits, 48
+ALPHABET = string.ascii_letters + string.digits
+LENGTH = 48
 
 
 class LookupModule(LookupBase):
