@@ -56,7 +56,7 @@ class StageEvents:
         if kind in ("playbook_on_task_start", "playbook_on_handler_task_start"):
             self.task, self.answered = _task(data), set()
         elif kind in _RESULTS:
-            self._result(kind, data)
+            self._result(kind, data, event.get("stdout") or "")
         elif kind == "playbook_on_no_hosts_remaining":
             self.aborted = True
         elif kind == "playbook_on_stats":
@@ -64,13 +64,13 @@ class StageEvents:
         elif kind == "verbose":
             self._complaint(event.get("stdout", ""))
 
-    def _result(self, kind: str, data: dict[str, Any]) -> None:
+    def _result(self, kind: str, data: dict[str, Any], shown: str) -> None:
         host, result = data["host"], data.get("res") or {}
         counts = self.hosts.setdefault(host, dict.fromkeys(_COUNTS.values(), 0))
         self.answered.add(host)
         if kind == "runner_on_ok":
             counts["ok"] += 1
-            if result.get("changed"):
+            if result.get("changed") or ("censored" in result and shown.startswith("changed:")):  # with no_log only what is shown tells
                 counts["changed"] += 1
                 what = ", ".join(result.get("changes") or [])  # as modules of rackstart.cluster have it: files, units, objects
                 self.changes.append((f"{_task(data)}: {what}" if what else _task(data), host))

@@ -77,6 +77,12 @@ DAMAGE = {
     "a flipped byte": (lambda place: flip(place / "model.safetensors"), "model.safetensors has sha256"),
     "a file replaced by a copy of another size": (lambda place: (place / "config.json").write_text("{ }"), "config.json has sha256"),
     "a file removed": (lambda place: (place / "sub" / "tokens.txt").unlink(), "sub/tokens.txt is missing"),
+    "a directory added": (lambda place: shutil.copytree(place / "sub", place / "more" / "sub"), "more/sub/tokens.txt does not belong"),
+    "a directory in a file's place": (
+        lambda place: ((place / "config.json").unlink(), shutil.copytree(place / "sub", place / "config.json")),
+        "config.json is missing",
+    ),
+    "a file in a directory's place": (lambda place: (shutil.rmtree(place / "sub"), (place / "sub").touch()), "sub/tokens.txt is missing"),
     "a file added": (lambda place: (place / "model-2.safetensors").touch(), "model-2.safetensors does not belong"),
     "a link in a file's place": (
         lambda place: (shutil.move(place / "config.json", place.parent), (place / "config.json").symlink_to("../config.json")),
@@ -93,9 +99,10 @@ def test_damage_is_found_and_mended_by_what_is_missing_alone(place, name):
     harm, finding = DAMAGE[name]
     harm(place)
     assert any(text.startswith(finding) for text in inspect(place).damage)
-    hub = Shelf()
+    hub, mounted = Shelf(), place.stat().st_ino
     mend(place, hub)
     assert inspect(place, full=True).damage == []
+    assert place.stat().st_ino == mounted
     assert list((place.parents[2] / ".staging").iterdir()) == []
     assert "model.safetensors" not in hub.sent or name == "a flipped byte"
 

@@ -102,6 +102,21 @@ def test_events_fold_into_counts_changes_and_failures() -> None:
     assert [(lost.host, lost.unreachable) for lost in seen.failures] == [("b", True)]
 
 
+@pytest.mark.parametrize(
+    ("result", "shown", "told"),
+    [
+        ({"changed": True, "changes": ["/etc/a", "/etc/b"]}, "", "host : Write: /etc/a, /etc/b"),
+        ({"changed": True}, "", "host : Write"),
+        ({"changed": False, "changes": []}, "", None),
+        ({"censored": "hidden"}, 'changed: [a] => {"censored": "hidden"}', "host : Write"),
+        ({"censored": "hidden"}, 'ok: [a] => {"censored": "hidden"}', None),
+    ],
+)
+def test_a_change_is_told_with_what_of_it_as_far_as_it_may_be(result: dict[str, Any], shown: str, told: str | None) -> None:
+    ended = {**event("runner_on_ok", host="a", task="Write", role="host", res=result), "stdout": shown}
+    assert fold([ended]).changes == ([(told, "a")] if told else [])
+
+
 def test_only_failures_for_good_count() -> None:
     rescued = [event("runner_on_failed", host="a", task="Try", res={"msg": "x"}), event("playbook_on_stats", ok={"a": 1}, rescued={"a": 1})]
     ignored = [event("runner_on_failed", host="a", task="Try", ignore_errors=True, res={"msg": "x"})]

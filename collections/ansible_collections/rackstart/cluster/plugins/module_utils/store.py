@@ -1,4 +1,4 @@
-"""The model store: STORE/ORG/NAME/REVISION/ with a manifest, published by one rename and only ever verified afterwards.
+"""The model store: STORE/ORG/NAME/REVISION/ with a manifest, published by one rename, and from then on verified and, if damaged, mended.
 
 Verification is cheap and still finds a flipped byte: at publication the size, mtime, ctime and inode of every file are recorded. A file
 whose record still fits was not written to (ctime cannot be set back), any other is hashed and compared with the manifest.
@@ -193,11 +193,27 @@ def publish(store: Path, repo: str, revision: str, staged: Path, sums: dict[str,
         (store / parent).mkdir(mode=DIRECTORY_MODE, exist_ok=True)
         (store / parent).chmod(DIRECTORY_MODE)
         flush((store / parent).parent)
-    aside = store / STAGING / f"{revision}.damaged"
-    if place.exists():
-        shutil.rmtree(aside, ignore_errors=True)
-        place.rename(aside)
-    staged.rename(place)
-    flush(place.parent)
-    shutil.rmtree(aside, ignore_errors=True)
+    if place.is_dir():
+        _mend(place, staged)
+    else:
+        staged.rename(place)
+        flush(place.parent)
     write_record(store, repo, revision)
+
+
+def _mend(place: Path, staged: Path) -> None:
+    """Make a damaged publication what is staged, file by file: pods have its directory mounted, and another one would be stale to them."""
+    wanted = {path.relative_to(staged): path.is_dir() for path in sorted(staged.rglob("*"))}
+    for path in sorted(place.rglob("*"), reverse=True):  # what is in a directory before the directory
+        directory = path.is_dir() and not path.is_symlink()
+        if wanted.get(path.relative_to(place)) is not directory:
+            path.rmdir() if directory else path.unlink()
+    for path, directory in wanted.items():
+        if directory:
+            (place / path).mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        else:
+            (staged / path).replace(place / path)
+    open_modes(place)
+    for path in (place, *(path for path in place.rglob("*") if path.is_dir())):
+        flush(path)
+    shutil.rmtree(staged)
