@@ -73,8 +73,12 @@ def variable(project: Project, name: str) -> Any:
         loader = manager._loader
         if constants.DEFAULT_VAULT_PASSWORD_FILE or constants.DEFAULT_VAULT_IDENTITY_LIST:
             from ansible.cli import CLI
+            from ansible.parsing.vault import VaultSecretsContext
 
-            loader.set_vault_secrets(CLI.setup_vault_secrets(loader, constants.DEFAULT_VAULT_IDENTITY_LIST, auto_prompt=False))
+            sources = list(constants.DEFAULT_VAULT_IDENTITY_LIST)  # Ansible appends to what it is given
+            first = VaultSecretsContext.current(optional=True) is None  # there may be one per process
+            secrets = CLI.setup_vault_secrets(loader, sources, auto_prompt=False, initialize_context=first)
+            loader.set_vault_secrets(secrets)
         variables = VariableManager(loader=loader, inventory=manager).get_vars(host=manager.get_host("localhost"))
         return Templar(loader=loader, variables=variables).template(variables.get(name))
 

@@ -51,6 +51,7 @@ def look():
         "unlocked": [],
         "lock_command": "python bootstrap.py --inventory site lock",
         "mirror": {"url": "http://192.0.2.2", "error": ""},
+        "k3s_config": {"server": {"kubelet-arg": ["max-pods=200"]}, "agent": {}},
         "min_free_mib": {"/var/lib": 10240},
         "waivers": {},
     }  # fmt: skip
@@ -75,6 +76,9 @@ BAD = [
     ("host.machine_id", "server-1", {"hosts/server-1/probe/machine_id": ""}),
     ("host.address", "gpu-1", {"hosts/gpu-1/address": "192.0.2.22"}),
     ("host.hostname", "gpu-1", {"hosts/gpu-1/probe/hostname": "gpu-2"}),
+    ("k3s.config", "k3s_server_config", {"k3s_config/server": {"kubelet-args": ["max-pods=200"]}}),
+    ("k3s.config", "k3s_agent_config", {"k3s_config/agent": {"token": "secret"}}),
+    ("waivers.known", "inventory", {"waivers": {"gpu.cuont": "one is away for repair"}}),
     ("groups.storage", "inventory", {"hosts/server-1/groups": ["k3s_server"]}),
     ("groups.servers", "inventory", {"hosts/gpu-1/groups": ["k3s_server", "gpu"]}),
     ("groups.gpu", "gpu-1", {"hosts/gpu-1/groups": ["gpu"]}),

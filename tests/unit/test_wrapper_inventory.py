@@ -1,5 +1,8 @@
 """Inventories: what is read from them and what is refused, with file and line."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,6 +108,25 @@ def test_variables_are_templated_as_ansible_does(project: Project) -> None:
     (project.inventory / "group_vars" / "all.yml").write_text("base: http://10.0.0.2\nartifact_mirror: '{{ base }}/mirror'\n")
     assert inventory.variable(project, "artifact_mirror") == "http://10.0.0.2/mirror"
     assert inventory.variable(project, "nowhere") is None
+
+
+def test_vaulted_variables_are_read_as_often_as_asked(project: Project) -> None:
+    """In a process of its own: Ansible reads its settings, and takes vault passwords, once in each."""
+    password, variables = project.inventory.parent / "password", project.inventory / "group_vars/all.yml"
+    variables.parent.mkdir()
+    variables.write_text("artifact_mirror: http://10.0.0.2\ncluster_registry_auth: {a: b}\n")
+    password.write_text("of the vault\n")
+    environment = os.environ | {"ANSIBLE_VAULT_PASSWORD_FILE": str(password)}
+    vault = Path(sys.executable).with_name("ansible-vault")
+    subprocess.run([vault, "encrypt", variables], env=environment, check=True, capture_output=True)
+    ask = (
+        "from rackstart import inventory; from rackstart.paths import Project; import sys; project = Project.open(sys.argv[1]);"
+        "print([inventory.variable(project, name) for name in ('artifact_mirror', 'cluster_registry_auth')])"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", ask, project.inventory], env=environment, check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    assert told.stdout.strip() == "['http://10.0.0.2', {'a': 'b'}]"
 
 
 def test_the_real_inventories_define_all_groups_of_the_stages() -> None:

@@ -11,7 +11,8 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from ansible_collections.rackstart.cluster.plugins.module_utils import checks_models
-from ansible_collections.rackstart.cluster.plugins.module_utils.findings import CLOCK, Finding, finding
+from ansible_collections.rackstart.cluster.plugins.module_utils.findings import CHECKS, CLOCK, Finding, finding
+from ansible_collections.rackstart.cluster.plugins.module_utils.k3s import config_problems
 
 Look = dict[str, Any]
 
@@ -25,10 +26,13 @@ def judge(look: Look) -> list[Finding]:
 
     look: hosts {name: {probe or None, reason, address, groups, gpu_count, gpu_memory_mib, labels, taints}}, models, sizes
     {model: {store, weights in bytes} or {error}}, storage_path, networks [CIDR], arguments (the engine's flags), unlocked [text],
-    lock_command, mirror {url, error}, min_free_mib {path: MiB}, waivers {id: reason}.
+    lock_command, mirror {url, error}, min_free_mib {path: MiB}, k3s_config {server, agent: extra keys}, waivers {id: reason}.
     """
-    checks = (_reachable, _identity, _groups, _networks, _system, _ports, _gpus, _store_disk, _artifacts, checks_models.check)
-    found = [finding for check in checks for finding in check(look)]
+    of_hosts, of_things = (
+        (_reachable, _identity, _networks, _system, _ports, _gpus),
+        (_groups, _k3s_config, _store_disk, _artifacts, _waivers),
+    )
+    found = [finding for check in (*of_hosts, *of_things, checks_models.check) for finding in check(look)]
     for entry in found:
         entry["waived"] = look["waivers"].get(entry["id"], "") if not entry["ok"] else ""
     return found
@@ -109,6 +113,13 @@ def _groups(look: Look) -> Iterator[Finding]:
     free = [name for name in nodes if not look["hosts"][name]["taints"]]
     remedy = "set gpu_taint: false, or add a node without GPUs: CoreDNS and the operator need a place"
     yield finding("groups.schedulable", "inventory", bool(free), ", ".join(free) or "none", remedy)
+
+
+def _k3s_config(look: Look) -> Iterator[Finding]:
+    for mode, config in look["k3s_config"].items():
+        problems = config_problems(config, mode)
+        remedy = "mend it in group_vars/all/cluster.yml"
+        yield finding("k3s.config", f"k3s_{mode}_config", not problems, "; ".join(problems) or ", ".join(config) or "none", remedy)
 
 
 def _networks(look: Look) -> Iterator[Finding]:
@@ -213,3 +224,9 @@ def _artifacts(look: Look) -> Iterator[Finding]:
     if mirror["url"]:
         seen = mirror["error"] or "answers"
         yield finding("artifacts.mirror", mirror["url"], not mirror["error"], seen, "start the mirror, or mend artifact_mirror")
+
+
+def _waivers(look: Look) -> Iterator[Finding]:
+    unknown = sorted(look["waivers"].keys() - CHECKS.keys())
+    remedy = "docs/preflight.md lists the ids; take the others out of preflight_waivers"
+    yield finding("waivers.known", "inventory", not unknown, ", ".join(unknown) or "all are", remedy)
