@@ -44,11 +44,12 @@ def bootstrap(start: Callable[..., Running]) -> Callable[..., Finished]:
 
 
 @pytest.fixture(scope="session")
-def first(bootstrap: Callable[..., Finished]) -> Finished:
-    """The first run, on a machine where nothing of the lab is left."""
+def first(bootstrap: Callable[..., Finished]) -> Iterator[Finished]:
+    """The first run, on a machine where nothing of the lab is left; nothing of it is left at the end either."""
     assert bootstrap("lab", "down").code == 0
     assert not paths.STATE.exists()
-    return bootstrap("--inventory", "lab", seconds=BUILDS)
+    yield bootstrap("--inventory", "lab", seconds=BUILDS)
+    assert bootstrap("lab", "down").code == 0
 
 
 @pytest.fixture(scope="session")
