@@ -1,16 +1,17 @@
 """Debian packages that the lab needs on the machine; what is missing is installed, and said."""
 
 import os
+import subprocess
 import sys
 
-from lab.shell import LabError, run
+from lab.shell import run
 
 HOSTS = ["debian-archive-keyring", "iproute2", "mmdebstrap", "nftables", "openssh-client", "systemd-container", "util-linux"]
 
 
 def ensure(names: list[str]) -> None:
     """Install those of the packages that are missing."""
-    missing = [name for name in names if not _installed(name)]
+    missing = sorted(set(names) - _installed(names))
     if not missing:
         return
     print(f"lab: installing Debian packages: {' '.join(missing)}", file=sys.stderr, flush=True)
@@ -20,8 +21,7 @@ def ensure(names: list[str]) -> None:
     run([*apt, "install", "--yes", "--no-install-recommends", *missing], env=environment)
 
 
-def _installed(name: str) -> bool:
-    try:
-        return run(["dpkg-query", "--show", "--showformat=${db:Status-Status}", name]) == "installed"
-    except LabError:
-        return False
+def _installed(names: list[str]) -> set[str]:
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\\n", *names]
+    lines = subprocess.run(query, check=False, capture_output=True, text=True).stdout.splitlines()  # it fails when one is unknown
+    return {line.removeprefix("installed ") for line in lines if line.startswith("installed ")}

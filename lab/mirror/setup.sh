@@ -1,7 +1,10 @@
 # Runs as root in host mirror, at each `lab up`: what serves /srv/mirror is installed, set up and running. Where it is, nothing is restarted.
 printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d # packages start nothing: that is done below, with our settings
 chmod 755 /usr/sbin/policy-rc.d
-dpkg --force-unsafe-io --skip-same-version --install /srv/mirror/packages/*.deb </dev/null >/dev/null
+if [ ! -e /var/lib/mirror-installed ]; then
+  dpkg --force-unsafe-io --skip-same-version --install /srv/mirror/packages/*.deb </dev/null >/dev/null
+  touch /var/lib/mirror-installed
+fi
 cp /srv/mirror/nginx.conf /etc/nginx/
 cp /srv/mirror/registry.yml /etc/docker/registry/config.yml
 cp /srv/mirror/hub.service /etc/systemd/system/
