@@ -139,7 +139,7 @@ def test_all_of_it_at_once(cluster: str, bootstrap: Bootstrap) -> None:
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize(("stage", "host", "command", "what"), ALTERATIONS)
+@pytest.mark.parametrize(("stage", "host", "command", "what"), ALTERATIONS, ids=[f"{host}: {what}" for _, host, _, what in ALTERATIONS])
 def test_each_alone(cluster: str, bootstrap: Bootstrap, stage: str, host: str, command: str, what: str) -> None:
     on(host, command)
     mended = bootstrap("--inventory", "lab", "--only", stage, "--json")
