@@ -123,9 +123,13 @@ SERVED = "seen/models/tiny"
         (
             "a GPU fell off the bus, the rest believes in it",
             change("probes/g1/pci_gpus", [{}]),
-            {("gpu.pci", "g1", "preflight"), ("gpu.driver", "g1", "driver"), ("gpu.allocatable", "g1", "gpu_operator")},
+            {("gpu.pci", "g1", "preflight"), ("gpu.driver", "g1", "driver")},
         ),
-        ("the driver misses a GPU", change("probes/g1/nvidia_smi/gpus", [{}]), {("gpu.driver", "g1", "driver")}),
+        (
+            "the driver misses a GPU that the cluster offers",
+            change("probes/g1/nvidia_smi/gpus", [{}]),
+            {("gpu.driver", "g1", "driver"), ("gpu.allocatable", "g1", "gpu_operator")},
+        ),
         ("the operator is not ready", change("seen/policy/status/state", "notReady"), {("gpu.operator", "cluster-policy", "gpu_operator")}),
         ("no operator", change("seen/policy", None), {("gpu.operator", "cluster-policy", "gpu_operator")}),
         ("a lost claim", change(f"{SERVED}/claim/status/phase", "Lost"), {("volume.bound", "tiny", "volumes")}),
@@ -170,6 +174,8 @@ def test_too_few_gpus_on_offer() -> None:
     state = world()
     state["seen"]["nodes"]["g1"]["status"]["allocatable"]["nvidia.com/gpu"] = "1"
     assert closed(state) == {("gpu.allocatable", "g1", "gpu_operator")}
+    state["probes"]["g1"]["nvidia_smi"]["gpus"] = [{}]  # the cluster cannot offer what the driver does not list
+    assert closed(state) == {("gpu.driver", "g1", "driver")}
 
 
 def test_a_model_is_looked_for_only_on_the_nodes_it_may_run_on() -> None:

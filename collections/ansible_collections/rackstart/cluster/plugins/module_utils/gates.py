@@ -23,7 +23,7 @@ GATES = {
     "node.labels": ("labels", "each node's labels that are ours equal the inventory"),
     "node.taints": ("labels", "each node's taints that are ours equal the inventory"),
     "gpu.operator": ("gpu_operator", "the ClusterPolicy's state is ready"),
-    "gpu.allocatable": ("gpu_operator", "each GPU node offers as many `nvidia.com/gpu` as its PCI bus holds GPUs"),
+    "gpu.allocatable": ("gpu_operator", "each GPU node offers as many `nvidia.com/gpu` as `nvidia-smi` lists GPUs there"),
     "model.published": ("models", "each model's revision has a manifest in the store"),
     "volume.bound": ("volumes", "each model's claim is bound to a volume that is ReadOnlyMany"),
     "volume.manifest": ("volumes", "in a pod on each GPU node of the model, the mounted manifest's SHA-256 is that of the store"),
@@ -128,15 +128,15 @@ def gpus_of_hosts(declared: Declared, probes: dict[str, Probe | None]) -> Iterat
 
 
 def gpus_of_cluster(declared: Declared, probes: dict[str, Probe | None], seen: Observed) -> Iterator[Gate]:
-    """The operator is ready and offers the GPUs of the bus."""
+    """The operator is ready and offers the GPUs of the driver: what that does not list closes the driver's own gate."""
     problem = operator.policy_problem(seen["policy"])
     remedy = "Run the stage gpu_operator; `kubectl -n gpu-operator get pods` shows which of its pods fail."
     yield _gate("gpu.operator", operator.POLICY, "ready", problem or "ready", remedy)
     for host in declared["gpus"]:
-        bus = len((probes.get(host) or {}).get("pci_gpus") or [])
+        listed = len(((probes.get(host) or {}).get("nvidia_smi") or {}).get("gpus") or [])
         node = seen["nodes"].get(host)
         remedy = f"Look at the device plugin's pod on {host}: `kubectl -n gpu-operator get pods -o wide`."
-        yield _gate("gpu.allocatable", host, bus, nodes.allocatable(node) if node else 0, remedy)
+        yield _gate("gpu.allocatable", host, listed, nodes.allocatable(node) if node else 0, remedy)
 
 
 def _bound(served: Served) -> str:
