@@ -145,8 +145,3 @@ def test_the_deployed_release_is_the_declared_one(found: dict[str, Any], problem
 )
 def test_why_the_operator_is_not_ready(policy: dict[str, Any] | None, problem: str) -> None:
     assert operator.policy_problem(policy) == problem
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(45, "45s"), (90, "1m30s"), (900, "15m0s"), (3600, "1h0m0s"), (3661, "1h1m1s")])
-def test_durations_are_written_as_go_writes_them(seconds: int, text: str) -> None:
-    assert operator.helm_chart("", {}, seconds)["spec"]["timeout"] == text

@@ -8,10 +8,10 @@ import typing as t
 from ansible_collections.rackstart.cluster.plugins.module_utils import operator
 
 
-def gpu_operator_objects(content: str, values: dict[str, t.Any], timeout: int) -> list[dict[str, t.Any]]:
+def gpu_operator_objects(content: str, values: dict[str, t.Any]) -> list[dict[str, t.Any]]:
     """Namespace and HelmChart. content: the chart's archive in base64."""
     plain = json.loads(json.dumps(values))  # Ansible's own kinds of dict and str are not YAML's
-    return [operator.namespace(), operator.helm_chart(content, plain, timeout)]
+    return [operator.namespace(), operator.helm_chart(content, plain)]
 
 
 class FilterModule:

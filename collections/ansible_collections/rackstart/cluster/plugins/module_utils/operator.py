@@ -24,15 +24,8 @@ def namespace() -> Object:
     }
 
 
-def duration(seconds: int) -> str:
-    """As Go writes it, and so as helm-controller stores it: another form would differ on every run."""
-    hours, rest = divmod(seconds, 3600)
-    minutes, left = divmod(rest, 60)
-    return f"{hours}h{minutes}m{left}s" if hours else f"{minutes}m{left}s" if minutes else f"{left}s"
-
-
-def helm_chart(content: str, values: Object, timeout: int) -> Object:
-    """The HelmChart that k3s installs. content: the chart's archive in base64; timeout: of helm, in seconds."""
+def helm_chart(content: str, values: Object) -> Object:
+    """The HelmChart that k3s installs. content: the chart's archive in base64."""
     return {
         "apiVersion": "helm.cattle.io/v1",
         "kind": "HelmChart",
@@ -42,7 +35,8 @@ def helm_chart(content: str, values: Object, timeout: int) -> Object:
             "targetNamespace": NAMESPACE,
             "valuesContent": yaml.safe_dump(values),
             "failurePolicy": "abort",  # the default uninstalls the operator when an upgrade fails
-            "timeout": duration(timeout),
+            # Of the chart's hooks, as Go writes it and helm-controller stores it: another form would differ on every run.
+            "timeout": "15m0s",
             "backOffLimit": 5,
         },
     }
