@@ -84,7 +84,7 @@ def variable(project: Project, name: str) -> Any:
 
 
 def check_files(project: Project) -> None:
-    """Refuse YAML that does not parse and placeholders of the template, each with file:line and what to write."""
+    """Refuse YAML that does not parse, names that stand twice and placeholders of the template, each with file:line and what to write."""
     found = [mistake for file in _yaml_files(project.inventory) for mistake in _mistakes(file, project.shown(file))]
     if found:
         raise ConfigurationError("the inventory is not ready:\n  " + "\n  ".join(found))
@@ -110,10 +110,24 @@ def _mistakes(file: Path, shown: str) -> Iterator[str]:
     except yaml.YAMLError as error:
         yield f"{shown}:1: not valid YAML: {error}"
         return
+    for key, line, first in _doubled(root):
+        yield f"{shown}:{line + 1}: {key} stands in line {first + 1} already, and only the last would count; rename or remove one"
     lines, advice = text.splitlines(), dict[str, str]()
     for key, line in _placeholders(root, ""):
         advice.setdefault(key, _advice(lines, line))  # the template explains a key where it comes first
         yield f"{shown}:{line + 1}: {key} is still {PLACEHOLDER}; write {advice[key]}"
+
+
+def _doubled(node: yaml.Node | None) -> Iterator[tuple[str, int, int]]:
+    """(key, line, line where it stood first, both from 0) of every key that its mapping has already."""
+    first: dict[str, int] = {}
+    for part in node.value if isinstance(node, yaml.CollectionNode) else ():
+        if isinstance(part, tuple):
+            name, part = part
+            if name.value in first:
+                yield name.value, name.start_mark.line, first[name.value]
+            first.setdefault(name.value, name.start_mark.line)
+        yield from _doubled(part)
 
 
 def _placeholders(node: yaml.Node | None, key: str) -> Iterator[tuple[str, int]]:

@@ -61,6 +61,8 @@ def test_an_inventory_may_lie_elsewhere(project: Project, tmp_path: Path) -> Non
     [
         ("hosts.yml", "all:\n  hosts:\n    a: b: c\n", "inventories/rack/hosts.yml:3: not valid YAML"),
         ("group_vars/all/gpu.yml", "a: 1\nb: [2\n", r"inventories/rack/group_vars/all/gpu.yml:3: not valid YAML"),
+        ("hosts.yml", "all:\n  hosts:\n    a:\n    b:\n    a:\n", "rack/hosts.yml:5: a stands in line 3 already"),
+        ("group_vars/all/x.yml", "list:\n- {a: 1, a: 2}\n", "x.yml:2: a stands in line 2 already"),
         ("hosts.yml", "all:\n  hosts: [a, b]\n", 'inventories/rack: Invalid "hosts" entry for "all" group'),
         ("hosts.yml", "all:\n  children:\n    gpu:\n", "inventories/rack has no hosts; add yours to inventories/rack/hosts.yml"),
         (
