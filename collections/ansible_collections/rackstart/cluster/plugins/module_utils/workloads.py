@@ -82,6 +82,16 @@ def pod_problem(pod: Object) -> str:
     return f"pod {pod['metadata']['name']} on {node}: {'; '.join(found) or f'{phase}, not ready'}"
 
 
+def unmounted(pod: Object) -> list[str]:
+    """Claims of a pod on a node that has no sandbox yet; a pod gets one once its volumes are mounted."""
+    status = pod.get("status") or {}
+    conditions = {condition["type"]: condition["status"] for condition in status.get("conditions") or []}
+    if status.get("phase") != "Pending" or conditions.get("PodReadyToStartContainers") != "False":
+        return []
+    claims = [volume.get("persistentVolumeClaim") for volume in pod["spec"].get("volumes") or []]
+    return [claim["claimName"] for claim in claims if claim]
+
+
 def warnings(events: list[Object], names: set[str], limit: int = 8) -> list[str]:
     """The latest warnings about objects of these names."""
     about = [event for event in events if event.get("type") == "Warning" and event["involvedObject"].get("name") in names]

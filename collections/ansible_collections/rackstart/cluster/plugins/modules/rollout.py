@@ -80,6 +80,13 @@ class Rollout:
                 raise api.ClusterError(f"{name}: {reason or f'its container {crash} crashes again and again'}\n{self.explain()}")
         return True if all(rules.rolled_out(workload) for workload in self.seen.values()) else None
 
+    def source(self, claim: str) -> str:
+        """A claim and, where its volume is an NFS server's, which one."""
+        found = self.cluster.get("v1", "PersistentVolumeClaim", claim, self.namespace) or {"spec": {}}
+        volume = self.cluster.get("v1", "PersistentVolume", found["spec"].get("volumeName") or claim) or {"spec": {}}
+        nfs = volume["spec"].get("nfs")
+        return f"{claim}, NFS {nfs['server']}:{nfs['path']}; look whether that server answers" if nfs else claim
+
     def explain(self) -> str:
         """What stands in the way, for a person."""
         lines = []
@@ -89,6 +96,7 @@ class Rollout:
             pods = self.pods(workload)
             lines.append(rules.progress(workload))
             lines += [text for pod in pods if (text := rules.pod_problem(pod))]
+            lines += [f"not mounted yet: {self.source(claim)}" for claim in sorted({name for pod in pods for name in rules.unmounted(pod)})]
             names = {pod["metadata"]["name"] for pod in pods} | {workload["metadata"]["name"]}
             lines += rules.warnings(self.cluster.list("v1", "Event", self.namespace), names)
             for pod in pods:
