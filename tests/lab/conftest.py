@@ -3,11 +3,12 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from lab import paths
-from tests.lab.drive import Finished, Running, cluster_id
+from tests.lab.drive import INVENTORY, Finished, Running, cluster_id
 
 LONGEST = 900  # seconds that a command may take
 BUILDS = 4500  # seconds that the first run may take, on a machine that has none of the builds
@@ -57,6 +58,12 @@ def cluster(first: Finished) -> str:
     """The id of the cluster that the first run made."""
     assert first.code == 0, first
     return cluster_id()
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
+    """A copy of the lab's inventory, with its lock and without its hook; it has the lab's state, unless that is put elsewhere."""
+    return shutil.copytree(INVENTORY, tmp_path / INVENTORY.name, ignore=shutil.ignore_patterns("hooks"))
 
 
 @pytest.fixture

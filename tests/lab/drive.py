@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from lab.host import Host
 ROOT = paths.REPO
 INVENTORY = ROOT / "inventories/lab"
 STATE = Path(platformdirs.user_state_path("rackstart")) / "lab"
+SECOND_GPU = "0000:18:00.0"  # of each GPU host
 MODEL = yaml.safe_load((INVENTORY / "group_vars/all/models.yml").read_text())["models"][0]
 
 
@@ -49,6 +51,11 @@ class Finished:
     def red(self) -> set[tuple[str, str]]:
         """(gate, stage that puts it right) of the closed gates."""
         return {(gate["id"], gate["stage"]) for gate in self.json["verdict"]["gates"] if not gate["ok"]}
+
+    @property
+    def reasons(self) -> str:
+        """The messages of what failed."""
+        return "\n".join(failure["message"] for stage in self.json["stages"] for failure in stage["failures"])
 
     def __repr__(self) -> str:
         return f"exit {self.code} after {self.seconds:.0f} s\n{self.out[-4000:]}\n{self.err[-6000:]}"
@@ -104,6 +111,47 @@ def on(host: str, command: str) -> str:
     words = [*hosts.ssh_command(Host.load(host)), f"sudo --stdin --prompt= sh -c {shlex.quote(command)}"]
     password = paths.BECOME_PASSWORD.read_text() + "\n"
     return subprocess.run(words, input=password, capture_output=True, text=True, check=True, timeout=120).stdout
+
+
+def edit(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change a YAML file of an inventory."""
+    content = yaml.safe_load(file.read_text())
+    change(content)
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 90) -> None:
+    """Wait for what the cluster comes to by itself; the test has failed after `seconds`."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"not so after {seconds} s: {what}")
+        time.sleep(0.5)
+
+
+def offered(node: str, gpus: int) -> None:
+    """Wait until a node offers so many GPUs."""
+    from kubernetes.client import CoreV1Api
+
+    core = CoreV1Api(api())
+    until(lambda: core.read_node(node).status.allocatable.get("nvidia.com/gpu", "0") == str(gpus), f"{node} offers {gpus} GPUs")
+
+
+@contextmanager
+def one_gpu(*names: str) -> Iterator[None]:
+    """Hosts without their second GPU: it is off the bus, and thus out of sight for driver and cluster."""
+    bus, rest = "/sys/bus/pci/devices", "/run/bus"
+    for name in names:
+        on(name, f"cp -r {bus} {rest}; rm -r {rest}/{SECOND_GPU}; mount --bind {rest} {bus}")
+    try:
+        for name in names:
+            offered(name, 1)
+        yield
+    finally:
+        for name in names:
+            on(name, f"umount {bus}; rm -r {rest}")
+        for name in names:
+            offered(name, 2)
 
 
 def api() -> Any:

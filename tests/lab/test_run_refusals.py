@@ -1,14 +1,12 @@
 """Bad input is met before anything is touched: exit 2 for what can be read off the files, 3 for what preflight finds on the hosts."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.lab.drive import INVENTORY, Finished
+from tests.lab.drive import Finished, edit, on
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("cluster")]
 
@@ -77,18 +75,6 @@ MODELS: dict[str, tuple[dict[str, Any], set[str]]] = {
 }
 
 
-@pytest.fixture
-def inventory(tmp_path: Path) -> Path:
-    """A copy of the lab's inventory, with its lock and without its hook."""
-    return shutil.copytree(INVENTORY, tmp_path / "bad", ignore=shutil.ignore_patterns("hooks"))
-
-
-def edit(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    content = yaml.safe_load(file.read_text())
-    change(content)
-    file.write_text(yaml.safe_dump(content, sort_keys=False))
-
-
 def refusal(bootstrap: Bootstrap, inventory: Path, state: str) -> set[tuple[str, str]]:
     """Run, and see it refused before any stage but preflight began; the red checks, by id and target."""
     refused = bootstrap("--inventory", str(inventory), "--json", XDG_STATE_HOME=state)
@@ -121,3 +107,29 @@ def test_an_artifact_without_a_lock(bootstrap: Bootstrap, inventory: Path, state
 def test_a_disk_too_small(bootstrap: Bootstrap, inventory: Path, state: str) -> None:
     (inventory / "group_vars/all/preflight.yml").write_text("preflight_min_free_mib: {/var/lib: 1000000000}\n")
     assert refusal(bootstrap, inventory, state) == {("disk.free", host) for host in ("server-1", "gpu-1", "gpu-2")}
+
+
+@pytest.mark.parametrize(
+    ("clone", "restore", "check"),
+    [
+        ("cp /etc/machine-id /run/own-id; echo {machine_id} >/etc/machine-id", "cat /run/own-id >/etc/machine-id", "host.machine_id"),
+        ("hostname gpu-1", "hostname gpu-2", "host.hostname"),
+    ],
+    ids=["machine-id", "name"],
+)
+def test_a_clone(bootstrap: Bootstrap, inventory: Path, state: str, clone: str, restore: str, check: str) -> None:
+    on("gpu-2", clone.format(machine_id=on("gpu-1", "cat /etc/machine-id").strip()))
+    try:
+        assert refusal(bootstrap, inventory, state) == {(check, "gpu-1"), (check, "gpu-2")}
+    finally:
+        on("gpu-2", restore)
+
+
+def test_a_store_too_small_for_the_models(bootstrap: Bootstrap, inventory: Path, state: str) -> None:
+    store = "/srv/small"
+    edit(inventory / "group_vars/all/storage.yml", lambda content: content.update(storage_path=store))
+    on("server-1", f"mkdir {store}; mount -t tmpfs -o size=64m tmpfs {store}")
+    try:
+        assert refusal(bootstrap, inventory, state) == {("store.space", "server-1")}
+    finally:
+        on("server-1", f"umount {store}; rmdir {store}")
