@@ -41,7 +41,8 @@ add up to {sum_seconds:.0f} s. `ansible-playbook playbooks/site.yml`, on hosts a
 - **Critical path**: of all chains of stages in which each has to wait for the one before, the one whose durations add up to most. A
   stage waits for those it needs, and for those earlier in the table that work on one of its hosts, exactly as the run has it.
 - **One after another**: the lab taken down and its hosts started anew, then a plain `ansible-playbook` of `site.yml`, timed as a
-  whole. It ran last, so that the machine's file cache favoured it.
+  whole. It is one process, which starts and gathers facts once, where each stage of the wrapper is a process of its own; and it ran
+  last, so that the machine's file cache favoured it.
 - **Own overhead**: what a stage took beyond the life of its `ansible-playbook` process: the wrapper and ansible-runner, before and
   after it. What ansible-runner's callback costs inside that process shows only in the comparison with plain `ansible-playbook`.
 - **Tasks**: {kinds} of Ansible's recap in the first run. A loop is one task; gathering facts, handlers and includes count.
