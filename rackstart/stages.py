@@ -22,13 +22,14 @@ class Stage:
         return self.hosts not in (CLUSTER, CONTROLLER)
 
 
+# On a host that is in both, the cluster comes before the weights, which may take hours and which only volumes needs.
 _WORK = (
     Stage("preflight", "all", (), "every check green or waived; nothing was changed", "preflight.json"),
     Stage("host", "all", ("preflight",), "packages, swap, modules, sysctls, time, firewall, CA, proxy as declared"),
     Stage("storage", "storage", ("host",), "export as declared, read-only to all but the writer"),
     Stage("driver", "gpu", ("host",), "nvidia-smi lists as many GPUs as the PCI bus"),
-    Stage("models", "storage", ("storage",), "every declared revision published and verified file by file"),
     Stage("control_plane", "k3s_server", ("host",), "/readyz on each, all etcd voters"),
+    Stage("models", "storage", ("storage",), "every declared revision published and verified file by file"),
     Stage("nodes", "k3s_agent", ("control_plane", "driver"), "every host of the inventory is a Ready node"),
     Stage("labels", CLUSTER, ("nodes",), "owned labels and taints equal the inventory"),
     Stage("gpu_operator", CLUSTER, ("labels",), "allocatable nvidia.com/gpu equals the driver's count on each node"),

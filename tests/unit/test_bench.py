@@ -12,17 +12,17 @@ from rackstart.journal import Record
 from tests.bench import figures, page
 
 SERVER, GPU = ["server-1"], ["gpu-1", "gpu-2"]
-# stage -> second at which it ended, its seconds, its hosts: models holds up control_plane, which it shares a host with
+# stage -> second at which it ended, its seconds, its hosts: control_plane holds up models, which it shares a host with
 ENDED: dict[str, tuple[float, float, list[str]]] = {
     "preflight": (2, 2, SERVER + GPU),
     "host": (12, 9.5, SERVER + GPU),
     "storage": (20, 8, SERVER),
     "driver": (40, 28, GPU),
-    "models": (35, 15, SERVER),
-    "control_plane": (56, 20, SERVER),
+    "control_plane": (35, 15, SERVER),
+    "models": (56, 20, SERVER),
     "verify": (60, 3, []),
 }
-PATH = ("preflight", "host", "storage", "models", "control_plane", "verify")
+PATH = ("preflight", "host", "storage", "control_plane", "models", "verify")
 
 
 def at(second: float) -> str:
