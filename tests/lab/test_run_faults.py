@@ -87,8 +87,11 @@ def test_an_nfs_server_that_stalls(bootstrap: Bootstrap, inventory: Path) -> Non
     on("server-1", "systemctl kill --signal STOP nfs-ganesha")
     try:
         stalled = bootstrap("--inventory", str(inventory), "--only", "volumes", "-e", "model_volume_timeout=5", "--json")
+        silent = bootstrap("--inventory", str(inventory), "--only", "storage", "-e", "nfs_server_timeout=8", "--json")
     finally:
         on("server-1", "systemctl kill --signal CONT nfs-ganesha")
+    assert silent.code == 1, silent
+    assert "The NFS server on server-1 does not export /srv/models: it does not answer." in silent.reasons
     assert stalled.code == 1, stalled
     for words in ("on gpu-1", "on gpu-2", "not mounted yet", f"10.77.0.11:/srv/models/{MODEL['repo']}/{MODEL['revision']}"):
         assert words in stalled.reasons
