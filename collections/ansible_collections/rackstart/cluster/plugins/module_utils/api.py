@@ -17,6 +17,7 @@ try:
     from kubernetes.client.exceptions import ApiException
     from kubernetes.dynamic.exceptions import DynamicApiError, NotFoundError, ResourceNotFoundError
     from kubernetes.stream import portforward, stream
+    from kubernetes.stream.ws_client import ERROR_CHANNEL
     from urllib3.exceptions import HTTPError
     from websocket import WebSocketException
 
@@ -111,7 +112,7 @@ class Cluster:
             if channel.is_open():
                 channel.close()
                 raise ClusterError(f"no answer within {timeout} s")
-            return int(channel.returncode or 0), channel.read_all()
+            return exit_code(json.loads(channel.read_channel(ERROR_CHANNEL) or "{}")), channel.read_all()
         except (ApiException, WebSocketException, HTTPError, OSError) as error:
             raise ClusterError(reason(error)) from error
 
@@ -133,6 +134,15 @@ class Cluster:
             return json.loads(text)
         except (ApiException, WebSocketException, HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             raise ClusterError(reason(error)) from error
+
+
+def exit_code(status: Object) -> int:
+    """Exit code of a command by the Status that ends its stream; raises ClusterError when it could not be run, as on a dead kubelet."""
+    if status.get("status") == "Success":
+        return 0
+    if status.get("reason") == "NonZeroExitCode":
+        return int(status["details"]["causes"][0]["message"])
+    raise ClusterError(status.get("message") or "the stream ended without the command's exit code")
 
 
 def poll(check: t.Callable[[], T | None], budget: float, what: t.Callable[[], str], every: float = 2.0) -> T:
