@@ -89,7 +89,8 @@ def runs(state: Path) -> list[Record]:
 def new_run(state: Path) -> Path:
     """A fresh directory for a run, named by its time; the oldest runs beyond KEPT_RUNS are removed."""
     parent = state / "runs"
-    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    parent.mkdir(parents=True, exist_ok=True)
+    parent.chmod(0o700)  # it may have been there, and open
     directory = parent / datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
     directory.mkdir(mode=0o700)
     for old in sorted(parent.glob("*/"), reverse=True)[KEPT_RUNS:]:
