@@ -217,7 +217,8 @@ def test_two_starts_at_once_make_it_once(root: Path, rivals: list[subprocess.Pop
 def test_a_killed_start_hands_over_to_the_one_that_waits(root: Path, rivals: list[subprocess.Popen[str]]) -> None:
     maker = next(process for process, line in zip(rivals, first_lines(rivals), strict=True) if "another" not in line)
     until = time.monotonic() + 120
-    while not (root / "made").exists() and time.monotonic() < until:
+    made = root / "made"
+    while not (made.exists() and made.read_text()) and time.monotonic() < until:  # it is there before the word in it
         time.sleep(0.02)
     maker.send_signal(signal.SIGKILL)
     maker.wait()
