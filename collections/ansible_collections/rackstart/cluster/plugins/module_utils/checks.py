@@ -28,11 +28,11 @@ def judge(look: Look) -> list[Finding]:
     {model: {store, weights in bytes} or {error}}, storage_path, networks [CIDR], arguments (the engine's flags), unlocked [text],
     lock_command, mirror {url, error}, min_free_mib {path: MiB}, k3s_config {server, agent: extra keys}, waivers {id: reason}.
     """
-    of_hosts, of_things = (
-        (_reachable, _identity, _networks, _system, _ports, _gpus),
-        (_groups, _k3s_config, _store_disk, _artifacts, _waivers),
-    )
-    found = [finding for check in (*of_hosts, *of_things, checks_models.check) for finding in check(look)]
+    checks = (
+        _reachable, _identity, _networks, _system, _ports, _gpus, _groups, _k3s_config, _store_disk, _artifacts, _waivers,
+        checks_models.check,
+    )  # fmt: skip
+    found = [finding for check in checks for finding in check(look)]
     for entry in found:
         entry["waived"] = look["waivers"].get(entry["id"], "") if not entry["ok"] else ""
     return found
