@@ -7,6 +7,8 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+RUNNING = ("active", "activating", "reloading")  # states of a unit that runs or is on its way
+
 
 def show(module: AnsibleModule, units: list[str], properties: tuple[str, ...]) -> list[dict[str, str]]:
     """The properties of each unit, in their order; systemd has defaults for a unit that it does not know."""

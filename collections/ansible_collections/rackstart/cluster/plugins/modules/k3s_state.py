@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.rackstart.cluster.plugins.module_utils.units import show
+from ansible_collections.rackstart.cluster.plugins.module_utils.units import RUNNING, show
 
 DOCUMENTATION = """
 module: k3s_state
@@ -117,7 +117,7 @@ def look(module: AnsibleModule) -> dict:
     """The state of k3s now."""
     unit, node = module.params["unit"], module.params["node"]
     state = show(module, [unit], ("ActiveState",))[0]["ActiveState"]
-    active = state in ("active", "activating", "reloading")
+    active = state in RUNNING
     ready = unit == "k3s" and KUBECONFIG.exists() and kubectl(module, "get", "--raw=/readyz") == "ok"
     condition = '-o=jsonpath={.status.conditions[?(@.type=="EtcdIsVoter")].status}'
     voter = ready and bool(node) and kubectl(module, "get", "node", node, condition) == "True"

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.rackstart.cluster.plugins.module_utils.units import show, written
+from ansible_collections.rackstart.cluster.plugins.module_utils.units import RUNNING, show, written
 
 DOCUMENTATION = """
 module: units
@@ -72,7 +72,7 @@ def verbs(unit: dict[str, str], changed: float) -> list[str]:
     wanted = ["unmask"] if unit["LoadState"] == "masked" else []
     if unit["UnitFileState"] in ("", "disabled", "enabled-runtime", "masked"):
         wanted.append("enable")
-    active = unit["ActiveState"] in ("active", "activating", "reloading")
+    active = unit["ActiveState"] in RUNNING
     stamp = "ExecMainStartTimestampMonotonic" if active else "ConditionTimestampMonotonic"
     tried = int(unit[stamp]) / 1e6
     if active:
