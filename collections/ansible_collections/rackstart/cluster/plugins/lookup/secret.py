@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
+import string
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from ansible import constants
+from ansible.errors import AnsibleError, AnsibleLookupError
+from ansible.parsing.vault import VaultLib, VaultSecretsContext, match_encrypt_secret
+from ansible.plugins.lookup import LookupBase
+
 DOCUMENTATION = """
 name: secret
 author: The Rackstart authors
@@ -31,19 +44,6 @@ _raw:
   type: list
   elements: string
 """
-
-import contextlib  # noqa: E402
-import os  # noqa: E402
-import secrets  # noqa: E402
-import string  # noqa: E402
-import tempfile  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from pathlib import Path  # noqa: E402
-
-from ansible import constants  # noqa: E402
-from ansible.errors import AnsibleError, AnsibleLookupError  # noqa: E402
-from ansible.parsing.vault import VaultLib, VaultSecretsContext, match_encrypt_secret  # noqa: E402
-from ansible.plugins.lookup import LookupBase  # noqa: E402
 
 ALPHABET = string.ascii_letters + string.digits
 LENGTH = 48
