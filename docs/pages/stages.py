@@ -2,6 +2,7 @@
 
 from html import escape
 
+from pages import markdown
 from rackstart.stages import STAGES, Stage
 
 # Per stage, what answers in the lab: (real there, stands in there)
@@ -80,14 +81,12 @@ def picture() -> str:
 
 
 def table() -> str:
-    lines = [
+    rows = [(f"[{s.name}](../playbooks/{s.name}.yml)", s.hosts, ", ".join(needs(s)) or "-", s.passed) for s in STAGES]
+    return markdown.text(
         "# Stages",
         "",
         "Generated from `rackstart/stages.py` by `docs/generate.py`.",
         "Stages that need nothing of one another and share no host run at the same time.",
         "",
-        "| stage | hosts | after | passed means |",
-        "| --- | --- | --- | --- |",
-    ]
-    lines += [f"| [{s.name}](../playbooks/{s.name}.yml) | {s.hosts} | {', '.join(needs(s)) or '-'} | {s.passed} |" for s in STAGES]
-    return "\n".join(lines) + "\n"
+        *markdown.table(("stage", "hosts", "after", "passed means"), rows),
+    )
