@@ -70,6 +70,7 @@ OBJECTS = {
     ("policy/v1", "PodDisruptionBudget"): "inference",
     ("helm.cattle.io/v1", "HelmChart"): "gpu_operator",
 }
+NAMED = {"prepull-engine": "inference", "gpu-operator": "gpu_operator"}  # objects that another stage applies than most of their kind
 
 
 def managed() -> list[tuple[Any, str]]:
@@ -80,23 +81,23 @@ def managed() -> list[tuple[Any, str]]:
         resource = client.resources.get(api_version=version, kind=kind)
         ours = [item for item in resource.get().items if any(entry.manager == "rackstart" for entry in item.metadata.managedFields or [])]
         assert ours, f"nothing of kind {kind}"
-        found += [((resource, item), stage) for item in ours]
+        found += [((resource, item), NAMED.get(item.metadata.name, stage)) for item in ours]
     return found
 
 
+def label(resource: Any, item: Any) -> None:
+    """Label an object by hand, as kubectl and clients do."""
+    meta = item.metadata
+    patch = {"metadata": {"labels": {"by-hand": "true"}}}
+    resource.patch(body=patch, name=meta.name, namespace=meta.namespace, content_type="application/merge-patch+json")
+
+
 def alter_objects() -> set[tuple[str, str]]:
-    """Write to every object as kubectl and clients do; (stage, KIND/NAME) of each."""
+    """Write to every object; (stage, KIND/NAME) of each."""
     expected = set()
     for (resource, item), stage in managed():
-        meta = item.metadata
-        stage = {"prepull-engine": "inference", "gpu-operator": "gpu_operator"}.get(meta.name, stage)
-        resource.patch(
-            body={"metadata": {"labels": {"by-hand": "true"}}},
-            name=meta.name,
-            namespace=meta.namespace,
-            content_type="application/merge-patch+json",
-        )
-        expected.add((stage, f"{item.kind}/{meta.name}"))
+        label(resource, item)
+        expected.add((stage, f"{item.kind}/{item.metadata.name}"))
     name, namespace = MODEL["name"], "llm"
     AppsV1Api(api()).patch_namespaced_deployment_scale(name, namespace, {"spec": {"replicas": 1}})
     CoreV1Api(api()).patch_namespaced_service(name, namespace, {"spec": {"sessionAffinity": "ClientIP"}})
@@ -147,3 +148,14 @@ def test_each_alone(cluster: str, bootstrap: Bootstrap, stage: str, host: str, c
     assert missing({(stage, what, host)}, mended) == set(), mended
     again = bootstrap("--inventory", "lab", "--only", stage, "--json")
     assert again.changes == set(), again
+
+
+@pytest.mark.chaos
+def test_each_object_alone(cluster: str, bootstrap: Bootstrap) -> None:
+    for (resource, item), stage in managed():
+        label(resource, item)
+        mended = bootstrap("--inventory", "lab", "--only", stage, "--json")
+        assert mended.code == 0, mended
+        assert missing({(stage, f"{item.kind}/{item.metadata.name}", "localhost")}, mended) == set(), mended
+        found = resource.get(name=item.metadata.name, namespace=item.metadata.namespace)
+        assert "by-hand" not in dict(found.metadata.labels or {})

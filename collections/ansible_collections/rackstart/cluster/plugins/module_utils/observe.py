@@ -10,6 +10,8 @@ import urllib.parse
 
 from ansible_collections.rackstart.cluster.plugins.module_utils import api, operator, pods, prompts, workloads
 
+# Seconds for a connection: a replica on a host that is gone answers nothing, and would take the whole time of an answer.
+CONNECT = 10
 # Prints the manifest's hash, then what happens to somebody who writes.
 LOOK = "sha256sum < /model/MANIFEST.sha256 | cut -d' ' -f1; if (: > /model/.written) 2>&1; then rm -f /model/.written; echo WRITABLE; fi"
 
@@ -64,8 +66,10 @@ def mounts(cluster: api.Cluster, claim: str) -> list[Mount]:
 def ask_endpoint(url: str, model: dict[str, t.Any], timeout: int) -> str:
     """What is wrong with the answer to the first golden prompt through an endpoint; nothing when it is right."""
     parts, prompt = urllib.parse.urlsplit(url), model["golden_prompts"][0]
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=CONNECT)
     try:
+        connection.connect()
+        connection.sock.settimeout(timeout)
         headers = {"Content-Type": "application/json"}
         connection.request("POST", f"{parts.path}/chat/completions", json.dumps(prompts.request(model, prompt)), headers)
         response = connection.getresponse()
