@@ -131,3 +131,30 @@ def check(probe: dict[str, Any], wanted: str, modules: str = "auto") -> tuple[bo
     present = {"version": probe.get("driver_version") or ""}
     plan = resolve([gpu["device_id"] for gpu in probe["pci_gpus"]], wanted, modules, present)
     return plan["ok"], plan["seen"], plan["remedy"]
+
+
+def pattern(wanted: str, exact: bool) -> str:
+    """The versions of a package that are wanted, with wildcards. exact: the packages' revisions are those of NVIDIA's own repository."""
+    if "." not in wanted:
+        return f"{wanted}.*"
+    return wanted if exact and "-" in wanted else f"{number(wanted)}-*"
+
+
+def packages(plan: Plan, table: dict[str, Any], kernel: str) -> dict[str, list[str]]:
+    """Names of a plan's packages: `pinned` have the driver's version, `floating` one of their own, `needs` are not of the driver.
+
+    table: a distribution's entry of the role nvidia_driver; {branch} and {kernel} in its names are filled in.
+    kernel: the running one's release; where it is empty, what is made for one kernel is left out.
+    """
+    parts = ["driver", plan["modules"], *{"": [], "nvswitch": ["nvswitch"], "nvlink5": ["nvswitch", "nvlink5"]}[plan["fabric"]]]
+    names = {kind: [name for part in parts for name in table[kind].get(part, [])] for kind in ("pinned", "floating")}
+    return {
+        kind: [name.format(branch=plan["branch"], kernel=kernel) for name in listed if kernel or "{kernel}" not in name]
+        for kind, listed in (names | {"needs": table["needs"]}).items()
+    }
+
+
+def globs(table: dict[str, Any]) -> list[str]:
+    """With wildcards, every package of the driver that some plan asks for."""
+    names = {name for kind in ("pinned", "floating") for part in table[kind].values() for name in part}
+    return sorted(name.format(branch="[0-9]*", kernel="*") for name in names)

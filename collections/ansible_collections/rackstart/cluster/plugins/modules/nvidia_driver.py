@@ -1,0 +1,243 @@
+#!/usr/bin/python
+"""What a host needs for its GPUs, and how far it is from that."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.rackstart.cluster.plugins.module_utils import driver, probe
+from ansible_collections.rackstart.cluster.plugins.module_utils.gpus import NVSWITCHES
+
+DOCUMENTATION = """
+module: nvidia_driver
+author: The Rackstart authors
+short_description: What a host needs for its GPUs, and how far it is from that
+description:
+  - Looks at GPUs, NVSwitches, loaded modules and packages, changes nothing, and says what is to be done. Fails with the reason and
+    the remedy where no driver can do what is asked for.
+options:
+  version:
+    description: The wanted version of the driver, or its branch.
+    type: str
+    required: true
+  modules:
+    description: Kind of the kernel modules.
+    type: str
+    choices: [auto, open, proprietary]
+    default: auto
+  wait:
+    description: Seconds to wait for every GPU to be usable.
+    type: int
+    default: 0
+  distributions:
+    description: "Packages by distribution: C(__nvidia_driver_distributions) of the role nvidia_driver."
+    type: dict
+    required: true
+attributes:
+  check_mode:
+    support: full
+    description: Only ever looks.
+"""
+
+EXAMPLES = """
+- name: Look at the host
+  rackstart.cluster.nvidia_driver:
+    version: 580.173.02-1
+    distributions: "{{ __nvidia_driver_distributions }}"
+"""
+
+RETURN = """
+plan:
+  description: version, branch, modules, fabric ("", nvswitch or nvlink5), adopt; seen explains it.
+  type: dict
+  returned: success
+distribution:
+  description: The entry of distributions that was used.
+  type: str
+  returned: success
+pattern:
+  description: The versions that pinned packages may have, with wildcards.
+  type: str
+  returned: success
+pinned:
+  description: Packages of the driver's version.
+  type: list
+  elements: str
+  returned: success
+held:
+  description: Packages that nothing but the role shall change.
+  type: list
+  elements: str
+  returned: success
+loose:
+  description: Of held, what is not held yet, or will not be once it is replaced.
+  type: list
+  elements: str
+  returned: success
+lacking:
+  description: What is not installed as wanted, as the package manager takes it.
+  type: list
+  elements: str
+  returned: success
+surplus:
+  description: Packages of another kind or branch that are installed.
+  type: list
+  elements: str
+  returned: success
+replaced:
+  description: Packages that are installed and will be replaced, those of surplus among them.
+  type: list
+  elements: str
+  returned: success
+stale:
+  description: Why only a reboot brings the wanted driver into the kernel, or nothing.
+  type: str
+  returned: success
+problem:
+  description: Why the GPUs cannot all be used, or nothing.
+  type: str
+  returned: success
+sign:
+  description: Secure Boot is on, and the modules are built here.
+  type: bool
+  returned: success
+drain:
+  description: The host is a node whose pods what is to be done would disturb, or one that is cordoned.
+  type: bool
+  returned: success
+cordoned:
+  description: An earlier run has cordoned the node and was ended before it gave it back.
+  type: bool
+  returned: success
+"""
+
+CORDONED = "/var/lib/rackstart/cordoned"  # the playbook's note that it, and nobody else, has cordoned the node
+FAMILY = {"rocky": "rhel", "almalinux": "rhel"}
+QUERIES = {
+    "apt": ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package} ${Version} ${db:Status-Want}\\n"],
+    "dnf": ["rpm", "--query", "--all", "--queryformat=installed %{NAME} %{VERSION}-%{RELEASE}\\n"],
+}
+
+
+def switches(root: Path = probe.ROOT) -> bool:
+    """NVSwitches: NVIDIA's on the PCI bus, or from NVLink 5 on a network adapter whose vital product data names switch management."""
+    devices = (root / "sys/bus/pci/devices").glob("*")
+    on_bus = any(probe.text(device / "device") in {f"0x{id}" for id in NVSWITCHES} for device in devices)
+    return on_bus or any("SW_MNG" in probe.text(path) for path in (root / "sys/class/infiniband").glob("*/device/vpd"))
+
+
+def kind(root: Path = probe.ROOT) -> str:
+    """Kind of the loaded kernel modules, or nothing where none are."""
+    told = re.search(r"^NVRM version: (.*)", probe.text(root / "proc/driver/nvidia/version"), re.M)
+    return "" if not told else "open" if "Open Kernel Module" in told[1] else "proprietary"
+
+
+def secure_boot(root: Path = probe.ROOT) -> bool:
+    """The variable's last byte, after four of attributes."""
+    for variable in (root / "sys/firmware/efi/efivars").glob("SecureBoot-*"):
+        return variable.read_bytes()[-1:] == b"\x01"
+    return False
+
+
+def installed(manager: str, names: list[str]) -> dict[str, list[str]]:
+    """Version, and with apt the word hold for one that is held, of each installed package that a name, with wildcards, matches."""
+    _, out, _ = probe.run(*QUERIES[manager], *names)
+    return {row[1]: row[2:] for row in map(str.split, out.splitlines()) if row[0] == "installed"}
+
+
+def staleness(look: dict[str, Any], plan: driver.Plan) -> str:
+    """Why the kernel must be started anew, or nothing. Exit code 18: library and loaded module differ."""
+    there, wanted = look["driver_version"], driver.number(plan["version"])
+    if look["nouveau_loaded"]:
+        return "nouveau holds the GPUs"
+    if look["nvidia_smi"]["rc"] == 18 or (there and there != wanted and not there.startswith(f"{wanted}.")):
+        return f"the kernel holds another driver than {wanted}"
+    if kind() not in ("", plan["modules"]):
+        return f"the kernel holds the {kind()} modules, not the {plan['modules']} ones"
+    return ""
+
+
+def node() -> bool:
+    """k3s runs here."""
+    units = [unit for unit in ("k3s", "k3s-agent") if Path(f"/etc/systemd/system/{unit}.service").exists()]
+    return any(probe.run("systemctl", "is-active", unit)[0] == 0 for unit in units)
+
+
+def shortfall(look: dict[str, Any], plan: driver.Plan) -> str:
+    """Why the GPUs cannot all be used, or nothing."""
+    smi, count = look["nvidia_smi"], len(look["pci_gpus"])
+    if smi["rc"] == 0 and len(smi["gpus"]) == count:
+        states = re.findall(r"Fabric\n\s+State\s+: (.*)", probe.run("nvidia-smi", "-q")[1]) if plan["fabric"] else []
+        waiting = [state for state in states if state not in ("Completed", "N/A")]
+        return f"the fabric of {len(waiting)} GPUs is {waiting[0]}: look at journalctl -u nvidia-fabricmanager" if waiting else ""
+    lost = re.search(r"NVRM: Xid .*: 79,.*", probe.run("dmesg")[1])
+    return f"nvidia-smi lists {len(smi['gpus'])} of {count} GPUs (exit {smi['rc']}). {smi['error']} {lost[0] if lost else ''}".strip()
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "version": {"type": "str", "required": True},
+            "modules": {"type": "str", "choices": ["auto", "open", "proprietary"], "default": "auto"},
+            "wait": {"type": "int", "default": 0},
+            "distributions": {"type": "dict", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    params, host, look = module.params, probe.identity(), probe.gpu()
+    distribution = FAMILY.get(host["os"]["id"], host["os"]["id"])
+    table = params["distributions"].get(distribution)
+    if not table:
+        names = ", ".join(sorted(params["distributions"]))
+        module.fail_json(msg=f"The packages of the driver are not known for {host['os']['name']}, only for {names}.")
+
+    found = installed(table["manager"], driver.globs(table))
+    present = {
+        "version": look["driver_version"], "modules": kind(), "ours": bool(found), "runfile": Path("/usr/bin/nvidia-uninstall").exists(),
+        "fabric_manager": next((rest[0] for name, rest in found.items() if "fabricmanager" in name), None),
+    }  # fmt: skip
+    plan = driver.resolve([gpu["device_id"] for gpu in look["pci_gpus"]], params["version"], params["modules"], present, switches())
+    if not plan["ok"]:
+        module.fail_json(msg=f"{plan['seen'][:1].upper()}{plan['seen'][1:]}: {plan['remedy']}.", plan=plan)
+
+    names = driver.packages(plan, table, host["kernel"] if host["kernel_packaged"] else "")
+    held, versions = names["pinned"] + names["floating"], driver.pattern(plan["version"], table["exact"])
+    sign = secure_boot() and not table["signed"]
+    needs = names["needs"] + (["mokutil"] if sign else [])
+    missing = [name for name in needs if not installed(table["manager"], [name])] + [
+        name for name in names["floating"] if name not in found
+    ]
+    wrong = [name for name in names["pinned"] if not fnmatch.fnmatchcase(found.get(name, [""])[0], versions)]
+    stale = staleness(look, plan)
+    looked = time.monotonic()
+    while (problem := shortfall(look, plan)) and time.monotonic() - looked < params["wait"]:
+        time.sleep(2)
+        look = probe.gpu()
+    surplus = [] if plan["adopt"] else [name for name in found if name not in held]
+    disturbing, cordoned = bool(stale or (wrong and not plan["adopt"])) and node(), Path(CORDONED).exists()
+    module.exit_json(
+        changed=False,
+        plan=plan,
+        distribution=distribution,
+        pattern=versions,
+        pinned=names["pinned"],
+        held=held,
+        loose=[name for name in held if name in wrong or "hold" not in found.get(name, [])],
+        lacking=[] if plan["adopt"] else [*missing, *(f"{name}{table['separator']}{versions}" for name in wrong)],
+        surplus=surplus,
+        replaced=surplus + [name for name in wrong if name in found and not plan["adopt"]],
+        stale=stale,
+        problem=problem,
+        sign=sign and not plan["adopt"],
+        drain=disturbing or cordoned,
+        cordoned=cordoned,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""What the look at a host's driver reads, which packages a plan comes to, and how the key of a host with Secure Boot is enrolled."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.rackstart.cluster.plugins.module_utils import driver
+from ansible_collections.rackstart.cluster.plugins.modules import mok, nvidia_driver
+
+ROOT = Path(__file__).parents[2]
+VARS = yaml.safe_load((ROOT / "roles/nvidia_driver/vars/main.yml").read_text())
+TABLES: dict[str, Any] = VARS["__nvidia_driver_distributions"]
+T4, V100, H100, B200 = "0x1eb8", "0x1db4", "0x2330", "0x2901"
+KERNEL = "6.1.0-40-amd64"
+HEADERS = [f"linux-headers-{KERNEL}"]
+
+
+def lay(root: Path, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"sys/bus/pci/devices/0000:17:00.0/device": "0x2330\n"}, False),
+        ({"sys/bus/pci/devices/0000:17:00.0/device": "0x22a3\n"}, True),
+        ({"sys/class/infiniband/mlx5_0/device/vpd": "a network adapter"}, False),
+        ({"sys/class/infiniband/mlx5_0/device/vpd": "\x82SW_MNG\x90"}, True),
+    ],
+)
+def test_nvswitches_are_found_on_both_kinds_of_boards(tmp_path: Path, files: dict[str, str], expected: bool) -> None:
+    lay(tmp_path, files)
+    assert nvidia_driver.switches(tmp_path) is expected
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("", ""),
+        ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.173.02  Release Build\nGCC version: 12\n", "open"),
+        ("NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.173.02  Thu Jan 1\n", "proprietary"),
+    ],
+)
+def test_the_kind_of_the_loaded_modules(tmp_path: Path, version: str, expected: str) -> None:
+    lay(tmp_path, {"proc/driver/nvidia/version": version})
+    assert nvidia_driver.kind(tmp_path) == expected
+
+
+@pytest.mark.parametrize(("state", "expected"), [(None, False), ("\x06\0\0\0\0", False), ("\x06\0\0\0\1", True)])
+def test_secure_boot(tmp_path: Path, state: str | None, expected: bool) -> None:
+    if state is not None:
+        lay(tmp_path, {"sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c": state})
+    assert nvidia_driver.secure_boot(tmp_path) is expected
+
+
+@pytest.mark.parametrize(
+    ("case", "look", "expected"),
+    [
+        ("nothing there", {}, ""),
+        ("as wanted", {"driver_version": "580.173.02"}, ""),
+        ("nouveau", {"nouveau_loaded": True}, "nouveau holds the GPUs"),
+        ("library and module differ", {"nvidia_smi": {"rc": 18}}, "the kernel holds another driver than 580.173.02"),
+        ("another version", {"driver_version": "580.95.05"}, "the kernel holds another driver than 580.173.02"),
+    ],
+)
+def test_a_reboot_has_a_reason(case: str, look: dict[str, Any], expected: str) -> None:
+    seen = {"driver_version": None, "nouveau_loaded": False, "nvidia_smi": {"rc": 0}} | look
+    assert nvidia_driver.staleness(seen, {"version": "580.173.02-1", "modules": "open"}) == expected, case
+
+
+def test_any_version_of_a_wanted_branch_will_do() -> None:
+    seen = {"driver_version": "580.95.05", "nouveau_loaded": False, "nvidia_smi": {"rc": 0}}
+    assert nvidia_driver.staleness(seen, {"version": "580", "modules": "open"}) == ""
+    assert nvidia_driver.staleness(seen, {"version": "58", "modules": "open"}) != ""
+
+
+@pytest.mark.parametrize(
+    ("distribution", "devices", "pinned", "floating", "needs"),
+    [
+        ("debian", [T4], ["nvidia-driver-cuda", "nvidia-kernel-open-dkms"], [], HEADERS),
+        ("debian", [V100], ["nvidia-driver-cuda", "nvidia-kernel-dkms"], [], HEADERS),
+        ("debian", [H100], ["nvidia-driver-cuda", "nvidia-kernel-open-dkms", "nvidia-fabricmanager"], [], HEADERS),
+        ("debian", [B200], ["nvidia-driver-cuda", "nvidia-kernel-open-dkms", "nvidia-fabricmanager"], ["nvlsm"], HEADERS),
+        (
+            "ubuntu", [H100],
+            [
+                "nvidia-utils-580-server", "nvidia-compute-utils-580-server", "nvidia-headless-no-dkms-580-server-open",
+                "nvidia-fabricmanager-580",
+            ],
+            [f"linux-modules-nvidia-580-server-open-{KERNEL}"], [],
+        ),
+        (
+            "ubuntu", [V100],
+            ["nvidia-utils-580-server", "nvidia-compute-utils-580-server", "nvidia-headless-no-dkms-580-server"],
+            [f"linux-modules-nvidia-580-server-{KERNEL}"], [],
+        ),
+        (
+            "rhel", [B200], ["nvidia-driver-cuda", "nvidia-persistenced", "kmod-nvidia-open-dkms", "nvidia-fabricmanager"], ["nvlsm"],
+            [f"kernel-devel-{KERNEL}", "python3-dnf-plugin-versionlock"],
+        ),
+        (
+            "rhel", [V100], ["nvidia-driver-cuda", "nvidia-persistenced", "kmod-nvidia-latest-dkms"], [],
+            [f"kernel-devel-{KERNEL}", "python3-dnf-plugin-versionlock"],
+        ),
+    ],
+)  # fmt: skip
+def test_a_plan_comes_to_packages(distribution: str, devices: list[str], pinned: list[str], floating: list[str], needs: list[str]) -> None:
+    plan = driver.resolve(devices, "580.173.02-1", switches=True)
+    assert driver.packages(plan, TABLES[distribution], KERNEL) == {"pinned": pinned, "floating": floating, "needs": needs}
+    for name in pinned + floating:
+        assert any(Path(name).match(pattern) for pattern in driver.globs(TABLES[distribution]))
+
+
+def test_without_a_packaged_kernel_nothing_is_made_for_it() -> None:
+    named = driver.packages(driver.resolve([T4], "580"), TABLES["ubuntu"], "")
+    assert named["floating"] == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "exact", "expected"),
+    [
+        ("580.173.02-1", True, "580.173.02-1"),
+        ("580.173.02-1", False, "580.173.02-*"),
+        ("580.173.02", True, "580.173.02-*"),
+        ("580", True, "580.*"),
+    ],
+)
+def test_versions_that_packages_may_have(wanted: str, exact: bool, expected: str) -> None:
+    assert driver.pattern(wanted, exact) == expected
+
+
+MOKUTIL = """#!/bin/sh
+# Stands in for mokutil: the request is a file, which the person at the console turns into an enrolled key.
+case $1 in
+--test-key)
+  [ -e enrolled ] && echo "$2 is already enrolled" && exit 1
+  [ -e request ] && echo "SKIP: $2 is already in the enrollment request" && exit 1
+  echo "$2 is not enrolled" ;;
+--import) read one; read two; [ "$one" = "$two" ] || { echo "Failed to enroll new keys" >&2; exit 255; }; echo "$one" >request ;;
+--revoke-import) rm request ;;
+esac
+"""
+
+
+@pytest.fixture
+def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory that the stand-in for mokutil keeps its state in."""
+    lay(tmp_path, {"mokutil": MOKUTIL, "mok.pub": "DER"})
+    (tmp_path / "mokutil").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_request_has_a_password_that_root_alone_can_read(console: Path) -> None:
+    password = mok.request(console / "mok.pub", console / "state/password", False)
+    assert (console / "request").read_text().strip() == password == (console / "state/password").read_text()
+    assert (console / "state/password").stat().st_mode & 0o777 == 0o600
+    assert len(password) == 12
+
+
+def test_a_pending_request_keeps_its_password(console: Path) -> None:
+    first = mok.request(console / "mok.pub", console / "password", False)
+    assert mok.request(console / "mok.pub", console / "password", True) == first
+
+
+def test_a_request_of_somebody_else_is_made_anew(console: Path) -> None:
+    lay(console, {"request": "unknown"})
+    password = mok.request(console / "mok.pub", console / "password", True)
+    assert (console / "request").read_text().strip() == password
+
+
+def test_a_request_that_cannot_be_made_says_so(console: Path) -> None:
+    lay(console, {"mokutil": "#!/bin/sh\necho 'Failed to write MokAuth' >&2\nexit 255\n"})
+    with pytest.raises(RuntimeError, match="Failed to write MokAuth"):
+        mok.request(console / "mok.pub", console / "password", False)
