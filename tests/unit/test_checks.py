@@ -1,155 +1,243 @@
-"""Preflight's checks, from outside: a look that is good, and one change to it that a check must find."""
+"""Preflight's checks, from outside: a look that is good, and one change to it that a check must find, or that it cannot judge."""
 
 import copy
 import json
-from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
-from ansible_collections.rackstart.cluster.plugins.module_utils import checks, findings
+from ansible_collections.rackstart.cluster.plugins.module_utils import checks
+from ansible_collections.rackstart.cluster.plugins.module_utils.checks_table import CHECKS
 
-ARGUMENTS = json.loads((Path(checks.__file__).parent / "vllm_0_32_0.json").read_text())["arguments"]
-REVISION = "0123456789abcdef0123456789abcdef01234567"
+from rackstart import doctor
+from rackstart.paths import ROOT
+from tests.unit.checks_look import SLOTS, disk, good, put
 
-
-def probe(name, gpus=0):
-    return {
-        "hostname": name, "machine_id": f"id-of-{name}", "os": {"id": "debian", "version_id": "12"}, "arch": "x86_64", "time_offset": 0.4,
-        "addresses": [f"192.0.2.{len(name)}"], "disks": {"/var/lib": {"free_mib": 50000}, "/srv/models": {"free_mib": 50000}}, "store": {},
-        "k3s": {"active": False, "containerd_templates": []}, "ports_listening": [{"protocol": "tcp", "port": 22, "process": "sshd"}],
-        "pci_gpus": [{"slot": str(i)} for i in range(gpus)], "nvidia_smi": {"gpus": []}, "nouveau_loaded": False,
-    }  # fmt: skip
-
-
-def host(name, address, groups, gpus=0):
-    taints = [{"key": "nvidia.com/gpu"}] if gpus else []
-    labels = {"gpu": "true"} if gpus else {}
-    return {
-        "probe": probe(name, gpus), "reason": "", "address": address, "groups": groups, "gpu_count": gpus, "gpu_memory_mib": 40960,
-        "labels": labels, "taints": taints,
-    }  # fmt: skip
+Look = dict[str, Any]
+AT = "hosts/gpu-1/probe"
+ANSWERS = {f"hosts/{name}/probe/connects": {"192.0.2.11:2049": ""} for name in good()["hosts"]}
+EXTERNAL = {"storage/backend": "external", **ANSWERS}
+EXPORT = {"file": "/etc/exports", "path": "/srv/models", "read_only": True, "root_squash": True}
+V100 = [{"slot": slot, "device_id": "0x1db4"} for slot in SLOTS]
+LLAMA = good()["models"][0]
+SIZE = {"store": 16 << 30, "weights": 15 << 30}
 
 
 @pytest.fixture
-def look():
-    return {
-        "hosts": {
-            "server-1": host("server-1", "192.0.2.11", ["k3s_server", "storage"]),
-            "gpu-1": host("gpu-1", "192.0.2.21", ["k3s_agent", "gpu"], 2),
-            "gpu-2": host("gpu-2", "192.0.2.22", ["k3s_agent", "gpu"], 2),
-        },
-        "models": [
-            {
-                "name": "llama", "repo": "org/llama", "revision": REVISION, "engine": "vllm", "served_name": "llama", "replicas": 2,
-                "gpus_per_replica": 1, "node_selector": {"gpu": "true"}, "context_length": 8192, "dtype": "bfloat16",
-                "extra_args": ["--enforce-eager", "--max_num_seqs=64"], "golden_prompts": [{"prompt": "a", "expect": "b"}],
-            }
-        ],
-        "sizes": {"llama": {"store": 16 << 30, "weights": 15 << 30}},
-        "storage_path": "/srv/models",
-        "networks": ["10.42.0.0/16", "10.43.0.0/16"],
-        "arguments": ARGUMENTS,
-        "unlocked": [],
-        "lock_command": "python bootstrap.py --inventory site lock",
-        "mirror": {"url": "http://192.0.2.2", "error": ""},
-        "k3s_config": {"server": {"kubelet-arg": ["max-pods=200"]}, "agent": {}},
-        "min_free_mib": {"/var/lib": 10240},
-        "waivers": {},
-    }  # fmt: skip
+def look() -> Look:
+    return good()
 
 
-def put(look, path, value):
-    *parents, last = path.split("/")
-    for key in parents:
-        look = look[int(key)] if isinstance(look, list) else look[key]
-    look[int(last) if isinstance(look, list) else last] = value
+def judged(look: Look, change: Look) -> list[dict[str, Any]]:
+    for path, value in change.items():
+        put(look, path, copy.deepcopy(value))
+    return checks.judge(look)
 
 
-def test_a_good_look_is_green(look):
-    assert checks.refused(checks.judge(look)) == []
-
-
-BAD = [
+RED = [
     # check, target, change to the good look: {path: value}
     ("host.reachable", "gpu-1", {"hosts/gpu-1/probe": {}, "hosts/gpu-1/reason": "no route to host"}),
     ("host.reachable", "gpu-2", {"hosts/gpu-2/probe": {}, "hosts/gpu-2/reason": "sudo: a password is required"}),
-    ("host.machine_id", "gpu-1", {"hosts/gpu-1/probe/machine_id": "id-of-gpu-2"}),
+    ("host.machine_id", "gpu-1", {f"{AT}/machine_id": "id-of-gpu-2"}),
     ("host.machine_id", "server-1", {"hosts/server-1/probe/machine_id": ""}),
+    ("host.ssh_keys", "gpu-1", {f"{AT}/ssh_keys": ["ssh-ed25519 key-of-gpu-2"]}),
+    ("host.product_uuid", "gpu-1", {f"{AT}/product_uuid": "uuid-of-gpu-2"}),
     ("host.address", "gpu-1", {"hosts/gpu-1/address": "192.0.2.22"}),
-    ("host.hostname", "gpu-1", {"hosts/gpu-1/probe/hostname": "gpu-2"}),
-    ("k3s.config", "k3s_server_config", {"k3s_config/server": {"kubelet-args": ["max-pods=200"]}}),
-    ("k3s.config", "k3s_agent_config", {"k3s_config/agent": {"token": "secret"}}),
-    ("waivers.known", "inventory", {"waivers": {"gpu.cuont": "one is away for repair"}}),
+    ("host.name", "GPU.1", {"hosts": {"GPU.1": good()["hosts"]["gpu-1"]}}),
+    ("host.hostname", "gpu-1", {f"{AT}/hostname": "gpu-2"}),
     ("groups.storage", "inventory", {"hosts/server-1/groups": ["k3s_server"]}),
     ("groups.servers", "inventory", {"hosts/gpu-1/groups": ["k3s_server", "gpu"]}),
     ("groups.gpu", "gpu-1", {"hosts/gpu-1/groups": ["gpu"]}),
     ("groups.roles", "inventory", {"hosts/server-1/groups": ["k3s_server", "k3s_agent", "storage"]}),
     ("groups.schedulable", "inventory", {"hosts/server-1/taints": [{"key": "nvidia.com/gpu"}]}),
+    ("os.supported", "gpu-1", {f"{AT}/os": {"id": "ubuntu", "version_id": "20.04"}}),
+    ("os.supported", "gpu-1", {f"{AT}/os": {"id": "rocky", "version_id": "8.10"}}),
+    ("os.supported", "gpu-1", {f"{AT}/os": {"id": "arch", "version_id": ""}}),
+    ("os.architecture", "gpu-1", {f"{AT}/arch": "aarch64"}),
+    ("os.clock", "gpu-1", {f"{AT}/time_offset": -90.0}),
+    ("os.time_service", "gpu-1", {f"{AT}/units": {"chrony": "inactive", "docker": "active"}}),
+    ("os.time_synchronised", "gpu-1", {f"{AT}/clock_synchronised": False}),
+    ("os.memory", "server-1", {"hosts/server-1/probe/memory_mib": 1024}),
+    ("os.swap", "gpu-1", {f"{AT}/swap": ["/dev/zram0"], "waivers": {}}),
+    ("os.modules", "gpu-1", {f"{AT}/modules/vxlan": False}),
+    ("os.nfs_client", "gpu-1", {f"{AT}/modules/nfs": False}),
+    ("os.inotify", "gpu-1", {f"{AT}/inotify": {"instances": 128, "watches": 524288}}),
+    ("os.nofile", "gpu-1", {f"{AT}/nofile": 20000}),
+    ("os.selinux", "gpu-1", {f"{AT}/selinux": "enforcing", "k3s_config/agent": {"selinux": True}}),
+    ("os.apparmor", "gpu-1", {f"{AT}/apparmor_parser": False}),
+    ("os.reboot", "gpu-1", {f"{AT}/reboot": "vmlinuz-6.1.0-29-amd64 is installed, 6.1.0-28-amd64 runs"}),
+    ("os.packages", "gpu-1", {f"{AT}/packages/broken": ["libc6"]}),
+    ("os.package_lock", "gpu-1", {f"{AT}/packages/lock": "unattended-upgr (var/lib/dpkg/lock)"}),
+    ("os.held", "gpu-1", {f"{AT}/packages/held": ["nfs-common"]}),
+    ("os.unattended", "gpu-1", {f"{AT}/packages/driver_unheld": ["nvidia-driver-cuda"]}),
     ("network.ranges", "inventory", {"networks": ["10.42.0.0/16", "10.42.128.0/17"]}),
     ("network.overlap", "gpu-1", {"hosts/gpu-1/address": "10.42.3.4"}),
-    ("os.supported", "gpu-1", {"hosts/gpu-1/probe/os": {"id": "ubuntu", "version_id": "24.04"}}),
-    ("os.architecture", "gpu-1", {"hosts/gpu-1/probe/arch": "aarch64"}),
-    ("os.clock", "gpu-1", {"hosts/gpu-1/probe/time_offset": -90.0}),
-    ("disk.free", "gpu-1", {"hosts/gpu-1/probe/disks": {"/var/lib": {"free_mib": 9}}}),
-    ("k3s.templates", "gpu-1", {"hosts/gpu-1/probe/k3s/containerd_templates": ["config.toml.tmpl"]}),
+    ("network.routes", "gpu-1", {f"{AT}/routes": [{"to": "10.42.7.0/24", "device": "eno1"}]}),
+    ("network.routes", "gpu-1", {f"{AT}/k3s/active": True, f"{AT}/routes": [{"to": "10.0.0.0/8", "device": "wg0"}]}),
+    ("network.node_ip", "gpu-1", {"hosts/gpu-1/address": "gpu-1.example.org"}),
+    ("network.node_ip", "gpu-1", {"hosts/gpu-1/address": "192.0.2.99"}),
+    ("network.default_route", "gpu-1", {f"{AT}/routes": [{"to": "192.0.2.0/24", "device": "eno1"}]}),
+    ("network.mtu", "gpu-1", {f"{AT}/interfaces/0/mtu": 1500}),
+    ("network.mtu_size", "gpu-1", {f"{AT}/interfaces/0/mtu": 1280}),
+    ("network.mirror", "gpu-1", {f"{AT}/urls": {"http://192.0.2.2": "timed out"}}),
+    ("network.firewall", "gpu-1", {f"{AT}/units": {"firewalld": "active"}}),
+    ("network.firewall", "gpu-1", {f"{AT}/firewalls": ["ufw"]}),
+    ("network.proxy", "gpu-1", {f"{AT}/proxies": ["http://proxy:3128 in /etc/environment"]}),
+    ("dns.resolver", "gpu-1", {f"{AT}/resolver/servers": {"192.0.2.53": "timed out"}}),
+    ("dns.resolver", "gpu-1", {f"{AT}/resolver/servers": {}}),
+    ("dns.upstream", "gpu-1", {f"{AT}/resolver/servers": {"127.0.0.53": ""}}),
+    ("dns.own_name", "gpu-1", {f"{AT}/resolver/own_name": "Name or service not known"}),
+    ("dns.names", "gpu-1", {f"{AT}/resolver/names": {"mirror.example.org": "no answer within 3 s"}}),
+    ("k3s.config", "k3s_server_config", {"k3s_config/server": {"kubelet-args": ["max-pods=200"]}}),
+    ("k3s.config", "k3s_agent_config", {"k3s_config/agent": {"token": "secret"}}),
+    ("k3s.templates", "gpu-1", {f"{AT}/k3s/containerd_templates": ["config.toml.tmpl"]}),
+    ("k3s.upgrade", "gpu-1", {f"{AT}/k3s/version": "v1.35.1+k3s1"}),
+    ("k3s.upgrade", "gpu-1", {f"{AT}/k3s/version": "v1.32.9+k3s1"}),
+    ("k3s.one_cluster", "gpu-1", {"hosts/gpu-1/groups": ["k3s_server", "gpu"], f"{AT}/k3s/ca_sha256": "d" * 64}),
+    ("k3s.server_url", "gpu-1", {f"{AT}/k3s/server_url": "https://198.51.100.1:6443"}),
+    ("k3s.cgroup", "gpu-1", {f"{AT}/cgroup_version": 1, "k3s_version": "v1.35.0+k3s1"}),
+    ("k3s.cgroup_controllers", "gpu-1", {f"{AT}/cgroup_controllers": ["cpu", "pids"]}),
+    ("k3s.runtimes", "gpu-1", {f"{AT}/units/docker": "active"}),
+    ("k3s.others", "gpu-1", {f"{AT}/k3s/others": ["kubeadm"]}),
     ("ports.free", "server-1", {"hosts/server-1/probe/ports_listening": [{"protocol": "tcp", "port": 6443, "process": "haproxy"}]}),
-    ("gpu.count", "gpu-1", {"hosts/gpu-1/probe/pci_gpus": [{"slot": "0"}]}),
-    ("gpu.memory", "gpu-1/0", {"hosts/gpu-1/probe/nvidia_smi/gpus": [{"index": 0, "memory_mib": 23034}]}),
+    ("ports.nfs", "server-1", {"hosts/server-1/probe/ports_listening": [{"protocol": "tcp", "port": 2049, "process": "ganesha.nfsd"}]}),
+    ("disk.free", "gpu-1", {f"{AT}/disks/|var|lib/free_mib": 9}),
+    ("disk.inodes", "gpu-1", {f"{AT}/disks/|var|lib/inodes_free": 100}),
+    ("disk.filesystem", "gpu-1", {f"{AT}/disks/|var|lib|rancher": disk(fstype="nfs4")}),
+    ("disk.options", "gpu-1", {f"{AT}/disks/|var|lib|rancher": disk(options=["rw", "noexec"])}),
+    ("disk.etcd", "server-1", {"hosts/server-1/probe/disks/|var|lib|rancher": disk(rotational=True)}),
     ("store.space", "server-1", {"sizes/llama/store": 60 << 30}),
+    ("store.filesystem", "server-1", {"hosts/server-1/probe/disks/|srv|models": disk(fstype="btrfs")}),
+    ("store.one_filesystem", "server-1", {"hosts/server-1/probe/disks/|srv|models": disk(inside=["/srv/models/org"])}),
+    ("nfs.clients", "gpu-1", {"storage/clients": ["192.0.2.11", "198.51.100.0/24"]}),
+    ("nfs.server", "gpu-1", EXTERNAL | {f"{AT}/connects": {"192.0.2.11:2049": "connection refused"}}),
+    ("nfs.read_only", "server-1", {"hosts/server-1/probe/exports": [EXPORT | {"read_only": False}]}),
+    ("nfs.root_squash", "server-1", {"hosts/server-1/probe/exports": [EXPORT | {"path": "/srv", "root_squash": False}]}),
+    ("nfs.mounts", "gpu-1", {f"{AT}/mounts": [{"source": "192.0.2.11:/srv/models/org", "target": "/mnt", "options": ["rw"]}]}),
+    ("gpu.declared", "gpu-1", {"hosts/gpu-1/gpu_memory_mib": 40}),
+    ("gpu.count", "gpu-1", {f"{AT}/pci_gpus": [{"slot": SLOTS[0], "device_id": "0x20b0"}]}),
+    ("gpu.alike", "gpu-1", {f"{AT}/pci_gpus/0/device_id": "0x20b2"}),
+    ("gpu.driver", "gpu-1", {f"{AT}/pci_gpus": V100}),
+    ("gpu.nouveau", "gpu-1", {f"{AT}/nouveau_loaded": True}),
+    ("gpu.memory", "gpu-1/0", {f"{AT}/nvidia_smi/gpus": [{"index": 0, "memory_mib": 23034}]}),
+    ("gpu.headers", "gpu-1", {f"{AT}/health/headers": "missing"}),
+    ("gpu.runfile", "gpu-1", {f"{AT}/health/runfile": True}),
+    ("gpu.smi", "gpu-1", {f"{AT}/nvidia_smi": {"rc": 18, "gpus": [], "error": "Driver/library version mismatch"}}),
+    ("gpu.secure_boot", "gpu-1", {f"{AT}/secure_boot": True, f"{AT}/nvidia_smi": {"rc": 9, "gpus": [], "error": "no driver"}}),
+    ("gpu.iommu", "gpu-1", {f"{AT}/health/iommu": "translating"}),
+    ("gpu.pcie_width", f"gpu-1/{SLOTS[1]}", {f"{AT}/health/links/{SLOTS[1]}/width": 8}),
+    ("gpu.pcie_speed", f"gpu-1/{SLOTS[1]}", {f"{AT}/health/links/{SLOTS[1]}/slot": 8.0}),
+    ("gpu.bar", f"gpu-1/{SLOTS[1]}", {f"{AT}/health/bars/{SLOTS[1]}/1/assigned": False}),
+    ("gpu.xid", "gpu-1", {f"{AT}/health/xids": [{"slot": "0000:17:00", "xid": 79, "times": 1}]}),
+    ("gpu.ecc", "gpu-1/1", {f"{AT}/health/smi/1/ecc": 3}),
+    ("gpu.row_remap", "gpu-1/1", {f"{AT}/health/smi/1/failed": True}),
+    ("gpu.mig", "gpu-1/1", {f"{AT}/health/smi/1/mig": True}),
+    ("gpu.in_use", "gpu-1/1", {f"{AT}/health/smi/1/used_mib": 30000}),
+    ("gpu.fabric", "gpu-1", {f"{AT}/units/nvidia-fabricmanager": "failed"}),
     ("artifacts.locked", "inventory", {"unlocked": ["files.k3s is not locked"]}),
     ("artifacts.mirror", "http://192.0.2.2", {"mirror/error": "connection refused"}),
+    ("artifacts.reachable", "files.k3s (url)", {"artifacts": {"files.k3s (url)": "HTTP 404"}}),
+    ("waivers.known", "inventory", {"waivers": {"gpu.cuont": {"reason": "one is away for repair", "until": "2026-12-31"}}}),
+    ("waivers.form", "os.held", {"waivers": {"os.held": "pinned by hand"}}),
+    ("waivers.current", "os.held", {"waivers": {"os.held": {"reason": "pinned by hand", "until": "2026-11-23"}}}),
+    ("model.repo", "models/llama", {"models/0/repo": "llama"}),
     ("model.revision", "models/llama", {"models/0/revision": "main"}),
     ("model.name", "models/vllm-a", {"models/0/name": "vllm-a"}),
     ("model.name", "models/Llama", {"models/0/name": "Llama"}),
+    ("model.served_name", "models/other", {"models": [LLAMA, LLAMA | {"name": "other"}]}),
     ("model.engine", "models/llama", {"models/0/engine": "tgi"}),
     ("model.golden_prompts", "models/llama", {"models/0/golden_prompts": []}),
     ("model.arguments", "models/llama", {"models/0/extra_args": ["--swap-space=4"]}),
     ("model.arguments", "models/llama", {"models/0/extra_args": ["--enforce-eagr"]}),
     ("model.arguments", "models/llama", {"models/0/extra_args": ["--port=9000"]}),
+    ("model.node_port", "models/llama", {"models/0/node_port": 8080}),
+    ("model.node_port", "models/llama", {"k3s_config/server": {"service-node-port-range": "31000-31999"}}),
+    ("model.dtype", "models/llama", {f"{AT}/pci_gpus": V100}),
     ("model.gpus", "models/llama", {"models/0/replicas": 5}),
     ("model.gpus", "models/llama", {"models/0/gpus_per_replica": 4}),
     ("model.gpus", "models/llama", {"models/0/node_selector": {"pool": "h100"}}),
+    ("model.host_memory", "models/llama", {"models/0/resources": {"requests": {"memory": "250Gi"}}}),
+    ("model.access", "models/llama", {"sizes/llama": {"error": "HTTP 401", "status": 401}}),
+    ("model.access", "models/llama", {"sizes/llama": SIZE | {"access": 403}, "token": True}),
+    ("model.size", "models/llama", {"sizes/llama": {"error": "the hub answers 503"}}),
     ("model.memory", "models/llama", {"sizes/llama/weights": 40 << 30}),
-]
+    ("model.load_time", "models/llama", {"hosts/server-1/probe/read_speed/mb_per_s": 20.0}),
+    ("model.load_time", "models/llama", {"hosts/server-1/probe/interfaces/0/speed": 100}),
+]  # fmt: skip
+NO_SMI = {"rc": None, "gpus": [], "error": "nvidia-smi is not installed"}
+UNKNOWN = [
+    ("host.ssh_keys", "gpu-1", {f"{AT}/ssh_keys": []}),
+    ("host.product_uuid", "gpu-1", {f"{AT}/product_uuid": "00000000-0000-0000-0000-000000000000"}),
+    ("os.time_service", "gpu-1", {f"{AT}/units": {}}),
+    ("os.time_synchronised", "gpu-1", {f"{AT}/clock_synchronised": None}),
+    ("os.modules", "gpu-1", {f"{AT}/modules/vxlan": None}),
+    ("os.nfs_client", "gpu-1", {f"{AT}/modules/nfs": None}),
+    ("os.inotify", "gpu-1", {f"{AT}/inotify": {"instances": None, "watches": None}}),
+    ("os.nofile", "gpu-1", {f"{AT}/nofile": None}),
+    ("os.packages", "gpu-1", {f"{AT}/packages": None}),
+    ("network.node_ip", "gpu-1", {f"{AT}/interfaces": []}),
+    ("network.mtu", "gpu-1", {f"{AT}/interfaces": []}),
+    ("k3s.cgroup", "gpu-1", {f"{AT}/cgroup_version": None}),
+    ("k3s.cgroup_controllers", "gpu-1", {f"{AT}/cgroup_controllers": []}),
+    ("k3s.runtimes", "gpu-1", {f"{AT}/units": {}}),
+    ("disk.inodes", "gpu-1", {f"{AT}/disks/|var|lib": disk(inodes=0, inodes_free=0, fstype="btrfs")}),
+    ("disk.etcd", "server-1", {"hosts/server-1/probe/disks/|var|lib|rancher": disk(rotational=None)}),
+    ("store.space", "server-1", {"sizes/llama": {"error": "timed out"}}),
+    ("nfs.read_only", "server-1", {"hosts/server-1/probe/exports": []}),
+    ("nfs.clients", "gpu-1", {"storage/clients": ["@racks"]}),
+    ("gpu.smi", "gpu-1", {f"{AT}/nvidia_smi": NO_SMI}),
+    ("gpu.memory", "gpu-1", {f"{AT}/nvidia_smi": NO_SMI}),
+    ("gpu.fabric", "gpu-1", {f"{AT}/nvidia_smi": NO_SMI}),
+    ("gpu.headers", "gpu-1", {f"{AT}/health/headers": None}),
+    ("gpu.secure_boot", "gpu-1", {f"{AT}/secure_boot": None}),
+    ("gpu.iommu", "gpu-1", {f"{AT}/health/iommu": None}),
+    ("gpu.pcie_width", f"gpu-1/{SLOTS[0]}", {f"{AT}/health/links/{SLOTS[0]}": None}),
+    ("gpu.pcie_speed", f"gpu-1/{SLOTS[0]}", {f"{AT}/health/links/{SLOTS[0]}/slot": None}),
+    ("gpu.bar", f"gpu-1/{SLOTS[0]}", {f"{AT}/health/bars/{SLOTS[0]}": None}),
+    ("gpu.xid", "gpu-1", {f"{AT}/health/xids": None}),
+    ("gpu.ecc", "gpu-1/*", {f"{AT}/health/smi": None}),
+    ("gpu.row_remap", "gpu-1/0", {f"{AT}/health/smi/0/pending": None}),
+    ("model.dtype", "models/llama", {"hosts/gpu-1/probe": {}, "hosts/gpu-2/probe": {}}),
+    ("model.host_memory", "models/llama", {"hosts/gpu-1/probe": {}, "hosts/gpu-2/probe": {}}),
+    ("model.access", "models/llama", {"sizes": {}}),
+    ("model.memory", "models/llama", {"sizes": {}}),
+    ("model.load_time", "models/llama", {"hosts/server-1/probe/read_speed": None}),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("check", "target", "change"), BAD, ids=[f"{check}-{n}" for n, (check, _, _) in enumerate(BAD)])
-def test_one_fault_is_named_where_it_is(look, check, target, change):
-    for path, value in change.items():
-        put(look, path, copy.deepcopy(value))
-    red = checks.refused(checks.judge(look))
-    assert (check, target) in [(entry["id"], entry["target"]) for entry in red]
-    assert all(entry["remedy"] and entry["expected"] for entry in red)
+def ids(table: list[tuple[str, str, Look]]) -> list[str]:
+    return [f"{check}-{number}" for number, (check, _, _) in enumerate(table)]
 
 
-def test_a_near_argument_is_offered(look):
-    look["models"][0]["extra_args"] = ["--enforce-eagr"]
-    (red,) = checks.refused(checks.judge(look))
-    assert "--enforce-eager" in red["remedy"]
+def test_a_good_look_is_green_in_every_check(look: Look) -> None:
+    found = checks.judge(look) + judged(good(), EXTERNAL)
+    assert [entry for entry in found if not entry["ok"]] == []
+    assert {entry["id"] for entry in found} == CHECKS.keys()
 
 
-def test_a_waiver_lets_a_run_go_on_and_is_kept_in_the_report(look):
-    look["hosts"]["gpu-1"]["probe"]["os"] = {"id": "ubuntu", "version_id": "24.04"}
-    look["waivers"] = {"os.supported": "tried by hand"}
-    found = checks.judge(look)
-    assert checks.refused(found) == []
-    assert [entry["waived"] for entry in found if entry["id"] == "os.supported" and not entry["ok"]] == ["tried by hand"]
+@pytest.mark.parametrize(("check", "target", "change"), RED, ids=ids(RED))
+def test_one_fault_is_named_where_it_is(look: Look, check: str, target: str, change: Look) -> None:
+    found = judged(look, change)
+    (red,) = [entry for entry in found if (entry["id"], entry["target"], entry["ok"]) == (check, target, False)]
+    assert red["remedy"]
+    assert (red in checks.refused(found)) == (red["severity"] == "required")
 
 
-def test_a_published_revision_needs_no_space(look):
-    look["sizes"]["llama"]["store"] = 60 << 30
-    look["hosts"]["server-1"]["probe"]["store"] = {f"/srv/models/org/llama/{REVISION}": {"files": 3}}
-    assert checks.refused(checks.judge(look)) == []
+@pytest.mark.parametrize(("check", "target", "change"), UNKNOWN, ids=ids(UNKNOWN))
+def test_what_was_not_seen_is_neither_green_nor_red(look: Look, check: str, target: str, change: Look) -> None:
+    found = judged(look, change)
+    (unknown,) = [entry for entry in found if (entry["id"], entry["target"]) == (check, target)]
+    assert unknown["ok"] is None
+    assert unknown["seen"]
+    assert unknown not in checks.refused(found)
 
 
-def test_what_k3s_itself_holds_is_free(look):
-    look["hosts"]["server-1"]["probe"]["k3s"]["active"] = True
-    look["hosts"]["server-1"]["probe"]["ports_listening"] = [{"protocol": "tcp", "port": 6443, "process": "k3s"}]
-    look["hosts"]["server-1"]["probe"]["addresses"] = ["192.0.2.11", "10.42.0.1"]
-    assert checks.refused(checks.judge(look)) == []
+def test_every_check_has_a_fault_that_it_finds() -> None:
+    assert {check for check, _, _ in RED} == CHECKS.keys()
 
 
-def test_the_table_names_the_checks_that_there_are(look):
-    look["hosts"]["gpu-1"]["probe"]["nvidia_smi"]["gpus"] = [{"index": 0, "memory_mib": 40960}]
-    found = checks.judge(look)
-    look["sizes"]["llama"] = {"error": "the hub answers 401"}
-    assert {entry["id"] for entry in found + checks.judge(look)} == findings.CHECKS.keys()
+def test_the_report_fits_its_schema(look: Look) -> None:
+    published = json.loads((ROOT / "rackstart/schemas/preflight.schema.json").read_text())
+    assert published == doctor.schema()
+    found = judged(look, {f"{AT}/os": {"id": "arch", "version_id": ""}, f"{AT}/nofile": None})
+    jsonschema.validate({"version": 1, "checks": found}, published)

@@ -1,7 +1,7 @@
 """What the look at a host reads, on file systems laid out by the tests."""
 
 import pytest
-from ansible_collections.rackstart.cluster.plugins.module_utils import probe
+from ansible_collections.rackstart.cluster.plugins.module_utils import probe, probe_k3s, probe_network, probe_storage
 
 
 def lay(root, files):
@@ -82,7 +82,7 @@ def test_listeners_are_listed_with_protocol_and_port(tmp_path):
     )
     (tmp_path / "proc/7/fd").mkdir()
     (tmp_path / "proc/7/fd/3").symlink_to("socket:[11]")
-    assert probe.listeners(tmp_path) == [
+    assert probe_network.listeners(tmp_path) == [
         {"protocol": "tcp", "port": 6443, "process": "k3s-server", "unit": "k3s.service"},
         {"protocol": "udp", "port": 8472, "process": "", "unit": ""},
     ]
@@ -90,22 +90,25 @@ def test_listeners_are_listed_with_protocol_and_port(tmp_path):
 
 def test_mounts_have_their_names_back(tmp_path):
     lay(tmp_path, {"proc/self/mounts": "10.0.0.1:/srv /mnt/a\\040b nfs4 ro,hard 0 0\n"})
-    assert probe.mount_table(tmp_path) == [{"source": "10.0.0.1:/srv", "target": "/mnt/a b", "fstype": "nfs4", "options": ["ro", "hard"]}]
+    (mount,) = probe_storage.mount_table(tmp_path)
+    assert mount == {"source": "10.0.0.1:/srv", "target": "/mnt/a b", "fstype": "nfs4", "options": ["ro", "hard"]}
 
 
 def test_k3s_is_described_by_its_files(tmp_path):
-    assert probe.k3s(tmp_path)["unit"] is None
+    assert probe_k3s.k3s(tmp_path)["unit"] is None
     lay(
         tmp_path,
         {
             "usr/local/bin/k3s": "#!/bin/sh\necho 'k3s version v1.34.4+k3s1 (abc)'\n",
             "etc/systemd/system/k3s-agent.service": "",
-            "etc/rancher/k3s/config.yaml": "server: https://a\nnode-label:\n  - gpu=true\nkubelet-arg+: [a]\n",
+            "etc/rancher/k3s/config.yaml": "server: https://a:6443\nnode-label:\n  - gpu=true\nkubelet-arg+: [a]\n",
             "var/lib/rancher/k3s/agent/etc/containerd/config-v3.toml.tmpl": "",
         },
     )
     (tmp_path / "usr/local/bin/k3s").chmod(0o755)
-    seen = probe.k3s(tmp_path)
+    (tmp_path / "etc/rancher/rke2").mkdir()
+    seen = probe_k3s.k3s(tmp_path)
+    assert (seen["server_url"], seen["others"], seen["ca_sha256"]) == ("https://a:6443", ["RKE2"], None)
     assert (seen["unit"], seen["version"]) == ("k3s-agent.service", "v1.34.4+k3s1")
     assert seen["config_keys"] == ["server", "node-label", "kubelet-arg+"]
     assert seen["containerd_templates"] == ["var/lib/rancher/k3s/agent/etc/containerd/config-v3.toml.tmpl"]
@@ -115,7 +118,7 @@ def test_k3s_is_described_by_its_files(tmp_path):
 def test_published_revisions_are_told_from_missing_ones(tmp_path):
     lay(tmp_path, {"org/m/rev/MANIFEST.sha256": "0" * 64 + "  config.json\n"})
     there, missing = str(tmp_path / "org/m/rev"), str(tmp_path / "org/m/other")
-    seen = probe.store([there, missing])
+    seen = probe_storage.store([there, missing])
     assert seen[there]["files"] == 1
     assert len(seen[there]["manifest_sha256"]) == 64
     assert seen[missing] is None
@@ -123,13 +126,13 @@ def test_published_revisions_are_told_from_missing_ones(tmp_path):
 
 def test_free_space_is_that_of_the_nearest_directory_that_exists(tmp_path):
     paths = [str(tmp_path), str(tmp_path / "not" / "yet")]
-    seen = probe.disks(paths)
+    seen = probe_storage.disks(paths)
     assert seen[paths[0]]["size_mib"] == seen[paths[1]]["size_mib"] > 0
     assert seen[paths[0]]["fstype"]
 
 
 def test_an_address_that_nothing_answers_on_is_no_status(tmp_path):
-    (seen,) = probe.answers(["http://127.0.0.1:9/"], timeout=2).values()
+    (seen,) = probe_network.answers(["http://127.0.0.1:9/"], timeout=2).values()
     assert not seen.isdigit()
 
 

@@ -8,39 +8,55 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import inference
-from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, finding
+from ansible_collections.rackstart.cluster.plugins.module_utils import gpus, inference
+from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, finding, told
 
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+$")
 REVISION = re.compile(r"[0-9a-f]{40}$")
 NAME = re.compile(r"(?!vllm(-|$))[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
 UTILIZATION = 0.92  # of a GPU's memory, as the engine is told
 OVERHEAD = 2 << 30  # bytes beside the weights: activations, graphs, the runtime
+NODE_PORTS = "30000-32767"  # where k3s is not told another range
+BFLOAT16_FROM = "8.0"  # compute capability
+UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "": 1}
 
 
-def check(look: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    names = Counter(model["name"] for model in look["models"])
+def check(look: dict[str, Any]) -> Iterator[Finding]:
+    counted = {field: Counter(model.get(field) for model in look["models"]) for field in ("name", "served_name", "node_port")}
     for model in look["models"]:
-        yield from _declaration(model, names)
+        yield from _declaration(model, counted)
+        yield from _node_port(model, counted["node_port"], look)
         yield from _arguments(model, look["arguments"])
         yield from _placement(model, look)
+        yield from _dtype(model, look)
+        yield from _access(model, look)
         yield from _memory(model, look)
+        yield from _load_time(model, look)
     yield from _room(look)
 
 
-def _finding(id: str, model: dict[str, Any], *told: Any, **values: object) -> Finding:
-    return finding(id, f"models/{model['name']}", *told, **values)
+def _finding(id: str, model: dict[str, Any], *said: Any, **values: object) -> Finding:
+    return finding(id, f"models/{model['name']}", *said, **values)
 
 
-def _declaration(model: dict[str, Any], names: Counter[str]) -> Iterator[dict[str, Any]]:
-    revision = str(model["revision"])
-    remedy = "take the commit from the repository's history on the hub: branches and tags move"
-    yield _finding("model.revision", model, REVISION.match(revision), revision, remedy)
-    ok = NAME.match(model["name"]) and names[model["name"]] == 1
-    yield _finding("model.name", model, ok, model["name"], "rename it (a Service named vllm breaks vLLM)")
-    yield _finding("model.engine", model, model["engine"] == "vllm", model["engine"], "set engine: vllm")
+def _declaration(model: dict[str, Any], counted: dict[str, Counter[Any]]) -> Iterator[Finding]:
+    repo, revision, served = model["repo"], str(model["revision"]), model["served_name"]
+    yield _finding("model.repo", model, bool(REPOSITORY.match(repo)), repo)
+    yield _finding("model.revision", model, bool(REVISION.match(revision)), revision)
+    yield _finding("model.name", model, bool(NAME.match(model["name"])) and counted["name"][model["name"]] == 1, model["name"])
+    yield _finding("model.served_name", model, counted["served_name"][served] == 1, served)
+    yield _finding("model.engine", model, model["engine"] == "vllm", model["engine"])
     prompts = model.get("golden_prompts") or []
-    remedy = "declare golden_prompts: only a known answer shows that the weights are right"
-    yield _finding("model.golden_prompts", model, bool(prompts), len(prompts), remedy)
+    yield _finding("model.golden_prompts", model, bool(prompts), len(prompts))
+
+
+def _node_port(model: dict[str, Any], counted: Counter[Any], look: dict[str, Any]) -> Iterator[Finding]:
+    port = model.get("node_port")
+    if port is None:
+        return
+    ports = str(look["k3s_config"].get("server", {}).get("service-node-port-range", NODE_PORTS))
+    low, _, high = ports.partition("-")
+    yield _finding("model.node_port", model, int(low) <= int(port) <= int(high) and counted[port] == 1, port, ports=ports)
 
 
 def _arguments(model: dict[str, Any], table: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -61,7 +77,7 @@ def _arguments(model: dict[str, Any], table: list[dict[str, Any]]) -> Iterator[d
         elif value and known[flag]["choices"] and value not in known[flag]["choices"]:
             remedies.append(f"{flag} takes one of {', '.join(known[flag]['choices'])}")
     seen = " ".join(map(str, model.get("extra_args") or [])) or "none"
-    yield _finding("model.arguments", model, not remedies, seen, "; ".join(remedies) or "none")
+    yield _finding("model.arguments", model, not remedies, seen, problems="; ".join(remedies) or "none")
 
 
 def _pool(model: dict[str, Any], look: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -74,28 +90,102 @@ def _slots(model: dict[str, Any], look: dict[str, Any]) -> int:
     return sum(host["gpu_count"] // model["gpus_per_replica"] for host in _pool(model, look).values())
 
 
-def _placement(model: dict[str, Any], look: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    pool, slots = _pool(model, look), _slots(model, look)
-    seen = f"{len(pool)} GPU hosts match, with room for {slots} replicas of {model['gpus_per_replica']} GPUs"
-    remedy = f"lower replicas to {slots}, or add GPU hosts that match node_selector"
-    yield _finding("model.gpus", model, slots >= model["replicas"], seen, remedy, replicas=model["replicas"])
+def _placement(model: dict[str, Any], look: dict[str, Any]) -> Iterator[Finding]:
+    pool, replicas, wide = _pool(model, look), model["replicas"], model["gpus_per_replica"]
+    slots = _slots(model, look)
+    seen = f"{len(pool)} GPU hosts match, with room for {slots} replicas of {wide} GPUs"
+    yield _finding("model.gpus", model, slots >= replicas, seen, replicas=replicas)
+    request = mebibytes(str(((model.get("resources") or {}).get("requests") or {}).get("memory", 0)))
+    unseen = [name for name, host in pool.items() if not host["probe"]]
+    roomy = sum(
+        min(host["gpu_count"] // wide, host["probe"]["memory_mib"] // request if request else host["gpu_count"])
+        for host in pool.values()
+        if host["probe"]
+    )
+    ok = True if roomy >= min(replicas, slots) else None if unseen else False
+    seen = f"room for {roomy}{'; not seen: ' + told(unseen) if unseen else ''}"
+    yield _finding("model.host_memory", model, ok, seen, replicas=replicas, request=request)
 
 
-def _room(look: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def mebibytes(quantity: str) -> int:
+    """MiB of a quantity as Kubernetes writes it, such as 24Gi; 0 for what is none."""
+    parts = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]i|[kMGT]?)", quantity)
+    return int(float(parts[1]) * UNITS[parts[2]]) >> 20 if parts else 0
+
+
+def _room(look: dict[str, Any]) -> Iterator[Finding]:
     have = sum(host["gpu_count"] for host in look["hosts"].values() if "gpu" in host["groups"])
     want = sum(model["replicas"] * model["gpus_per_replica"] for model in look["models"])
-    replicas, remedy = sum(model["replicas"] for model in look["models"]), "lower replicas, or add GPU hosts"
-    yield _finding("model.gpus", {"name": "*"}, want <= have, f"{have} GPUs, and {want} wanted", remedy, replicas=replicas)
+    replicas = sum(model["replicas"] for model in look["models"])
+    yield _finding("model.gpus", {"name": "*"}, want <= have, f"{have} GPUs, and {want} wanted", replicas=replicas)
 
 
-def _memory(model: dict[str, Any], look: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    size = look["sizes"].get(model["name"]) or {}
-    if size.get("error"):
-        yield _finding("model.size", model, False, size["error"], "see stage models")
+def _dtype(model: dict[str, Any], look: dict[str, Any]) -> Iterator[Finding]:
+    """bfloat16 came with Ampere."""
+    devices = {gpu["device_id"] for host in _pool(model, look).values() for gpu in (host["probe"] or {}).get("pci_gpus", [])}
+    known = [gpu for device in sorted(devices) if (gpu := gpus.find(device))]
+    old = [gpu.model for gpu in known if model["dtype"] == "bfloat16" and float(gpu.compute) < float(BFLOAT16_FROM)]
+    seen = f"{model['dtype']} on {told((gpu.model for gpu in known), 'GPUs that were not seen')}"
+    yield _finding("model.dtype", model, not old if known else None, seen)
+
+
+def _access(model: dict[str, Any], look: dict[str, Any]) -> Iterator[Finding]:
+    """Who may read: the remedy differs for no token, a refused one, and a licence that was not accepted."""
+    size, token = look["sizes"].get(model["name"]) or {}, look["token"]
+    if _published(model, look):
+        yield _finding("model.access", model, True, "published already", remedy="none")
         return
+    status = size.get("status") or size.get("access")
+    refused = status in (401, 403)
+    if not refused:
+        seen = "not asked" if not status else f"the hub answers {status}"
+        yield _finding("model.access", model, True if status == 200 else None, seen, remedy="none")
+        return
+    page = f"the page of {model['repo']} on the hub"
+    if not token:
+        remedy = f"accept the licence on {page} if it asks for it, make a token with read access, and set hub_token to it"
+    elif status == 401:
+        remedy = "hub_token is mistyped, expired or revoked: make a new one"
+    else:
+        remedy = f"accept the licence on {page} with the token's own account; a fine-grained token also needs access to gated repositories"
+    seen = f"the hub answers {status} {'to the token' if token else 'without a token'}"
+    yield _finding("model.access", model, False, seen, remedy=remedy)
+
+
+def _published(model: dict[str, Any], look: dict[str, Any]) -> bool:
+    path = f"{look['storage']['path']}/{model['repo']}/{model['revision']}"
+    return any((host["probe"] or {}).get("store", {}).get(path) for host in look["hosts"].values())
+
+
+def _memory(model: dict[str, Any], look: dict[str, Any]) -> Iterator[Finding]:
+    size = look["sizes"].get(model["name"]) or {}
+    told_size = "weights" in size
+    seen = f"{size['store'] >> 20} MiB" if told_size else size.get("error", "not asked")
+    yield _finding("model.size", model, told_size, seen)
     pool = _pool(model, look)
     need = (size.get("weights", 0) // model["gpus_per_replica"] + OVERHEAD) >> 20
     smallest = min((host["gpu_memory_mib"] for host in pool.values()), default=0)
     have = int(smallest * UTILIZATION)
-    remedy = "raise gpus_per_replica, choose GPUs with more memory by node_selector, or a quantized model"
-    yield _finding("model.memory", model, need <= have, f"{have} MiB at most", remedy, need=need)
+    fits = need <= have
+    yield _finding("model.memory", model, fits if told_size or not fits else None, f"{have} MiB at most", need=need)
+
+
+def _load_time(model: dict[str, Any], look: dict[str, Any]) -> Iterator[Finding]:
+    """Of all replicas at once from one store; judged where the disk's speed was measured on a published file."""
+    budget, weights = model["startup_seconds"], (look["sizes"].get(model["name"]) or {}).get("weights")
+    disk = next((host["probe"]["read_speed"] for host in look["hosts"].values() if (host["probe"] or {}).get("read_speed")), None)
+    if not disk or not weights:
+        seen = "no published file to measure on" if weights else "the size of the weights is not known"
+        yield _finding("model.load_time", model, None, seen, budget=budget)
+        return
+    links = [_link(host) for host in look["hosts"].values() if "storage" in host["groups"]]
+    speed = min([disk["mb_per_s"], *(link / 8 for link in links if link)])
+    seconds = weights * model["replicas"] / 1e6 / speed
+    seen = f"{seconds:.0f} s for {model['replicas']} replicas at {speed:.0f} MB/s"
+    yield _finding("model.load_time", model, seconds < budget, seen, budget=budget)
+
+
+def _link(host: dict[str, Any]) -> int | None:
+    """Mbit/s of the interface that has the host's address."""
+    interfaces = (host["probe"] or {}).get("interfaces", [])
+    return next((link["speed"] for link in interfaces if host["address"] in link["addresses"]), None)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import socket
 import subprocess
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,6 @@ ROOT = Path("/")
 NVIDIA_VENDOR = "0x10de"
 GPU_CLASSES = ("0x0300", "0x0302")  # display and 3D controllers
 SMI_FIELDS = ("index", "uuid", "name", "memory.total", "driver_version", "pci.bus_id")
-TEMPLATES = "var/lib/rancher/k3s/agent/etc/containerd"
 
 
 def text(path: Path) -> str:
@@ -99,109 +95,10 @@ def gpu(root: Path = ROOT) -> dict[str, Any]:
     }
 
 
-def disks(paths: list[str]) -> dict[str, dict[str, Any]]:
-    """Size and free space in MiB, free inodes and type of the file system that holds each path (or its nearest parent)."""
-    found = {}
-    mounts = sorted(mount_table(), key=lambda mount: len(mount["target"]))
-    for path in paths:
-        place = Path(path)
-        while not place.exists():
-            place = place.parent
-        place = place.resolve()
-        usage = os.statvfs(place)
-        holders = [mount for mount in mounts if place.is_relative_to(mount["target"])]
-        found[path] = {
-            "size_mib": usage.f_blocks * usage.f_frsize >> 20,
-            "free_mib": usage.f_bavail * usage.f_frsize >> 20,
-            "inodes_free": usage.f_favail,
-            "fstype": holders[-1]["fstype"] if holders else "",
-        }
-    return found
-
-
-def mount_table(root: Path = ROOT) -> list[dict[str, Any]]:
-    """Every mount, in the kernel's order."""
-    rows = [line.split(" ") for line in text(root / "proc/self/mounts").splitlines()]
-    return [{"source": row[0], "target": _unescape(row[1]), "fstype": row[2], "options": row[3].split(",")} for row in rows if len(row) > 3]
-
-
-def _unescape(name: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda code: chr(int(code.group(1), 8)), name)
-
-
-def addresses() -> list[str]:
-    """The host's own addresses, loopback left out."""
-    _code, output, _error = run("ip", "-json", "address", "show")
-    links = json.loads(output) if output else []
-    return [entry["local"] for link in links if link.get("ifname") != "lo" for entry in link.get("addr_info", [])]
-
-
-def listeners(root: Path = ROOT) -> list[dict[str, Any]]:
-    """Ports something listens on, with the process and the systemd unit that hold them where they can be seen."""
-    sockets: dict[str, tuple[str, int]] = {}
-    for table, protocol, state in (("tcp", "tcp", "0A"), ("tcp6", "tcp", "0A"), ("udp", "udp", "07"), ("udp6", "udp", "07")):
-        for line in text(root / f"proc/net/{table}").splitlines()[1:]:
-            row = line.split()
-            if row[3] == state:
-                sockets[row[9]] = (protocol, int(row[1].rpartition(":")[2], 16))
-    holders = _holders(root, set(sockets))
-    found = {(*key, *holders.get(inode, ("", ""))) for inode, key in sockets.items()}
-    return [{"protocol": item[0], "port": item[1], "process": item[2], "unit": item[3]} for item in sorted(found)]
-
-
-def _holders(root: Path, inodes: set[str]) -> dict[str, tuple[str, str]]:
-    found = {}
-    for process in (root / "proc").glob("[0-9]*"):
-        try:
-            links = [os.readlink(handle) for handle in (process / "fd").iterdir()]
-        except OSError:  # it ended, or belongs to another user
-            continue
-        mine = inodes.intersection(link[8:-1] for link in links if link.startswith("socket:["))
-        if mine:
-            units = re.findall(r"/([^/\n]+\.service)", text(process / "cgroup"))
-            found.update(dict.fromkeys(mine, (text(process / "comm"), units[0] if units else "")))
-    return found
-
-
-def k3s(root: Path = ROOT) -> dict[str, Any]:
-    """The k3s that is here: unit (None where there is none), whether it runs, binary's SHA-256, version, keys of config.yaml."""
-    units = [name for name in ("k3s.service", "k3s-agent.service") if (root / "etc/systemd/system" / name).exists()]
-    binary = root / "usr/local/bin/k3s"
-    version = re.search(r"v\d\S+", run(str(binary), "--version")[1]) if binary.exists() else None
-    return {
-        "unit": units[0] if units else None,
-        "active": bool(units) and run("systemctl", "is-active", units[0])[0] == 0,
-        "binary_sha256": sha256(binary) if binary.exists() else None,
-        "version": version.group(0) if version else None,
-        "config_keys": re.findall(r"^([a-z0-9-]+\+?):", text(root / "etc/rancher/k3s/config.yaml"), re.M),
-        "containerd_templates": sorted(str(path.relative_to(root)) for path in (root / TEMPLATES).glob("*.tmpl")),
-    }
-
-
 def sha256(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
+    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def store(revisions: list[str]) -> dict[str, dict[str, Any] | None]:
-    """Per published revision: the SHA-256 of its manifest and how many files it names; None where it is not published."""
-    found: dict[str, dict[str, Any] | None] = {}
-    for path in revisions:
-        manifest = Path(path) / "MANIFEST.sha256"
-        found[path] = {"manifest_sha256": sha256(manifest), "files": len(text(manifest).splitlines())} if manifest.exists() else None
-    return found
-
-
-def answers(urls: list[str], timeout: float = 5) -> dict[str, str]:
-    """What each URL answers from this host within `timeout` seconds: a status, or why there is none. Any status means reachable."""
-    found = {}
-    for url in urls:
-        try:
-            with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout) as response:
-                found[url] = str(response.status)
-        except urllib.error.HTTPError as error:
-            found[url] = str(error.code)
-        except (OSError, ValueError) as error:
-            found[url] = str(getattr(error, "reason", error))
-    return found
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

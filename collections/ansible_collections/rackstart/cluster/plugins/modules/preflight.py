@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import yaml
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.rackstart.cluster.plugins.module_utils import artifacts, checks
+from ansible_collections.rackstart.cluster.plugins.module_utils import artifacts, checks, checks_outside
 
 DOCUMENTATION = """
 module: preflight
@@ -22,7 +21,8 @@ description:
     list of those that stop a run. Changes nothing on any host.
 options:
   look:
-    description: "What C(checks.judge) takes, but for sizes, arguments, unlocked and mirror, which are found here."
+    description: "What C(checks.judge) takes, but for what is found here: sizes, arguments, unlocked, mirror, artifacts, k3s_version, token
+      and today."
     type: dict
     required: true
   artifacts_file:
@@ -66,42 +66,11 @@ EXAMPLES = """
 """
 
 RETURN = """
-checks:
-  description: Every finding with id, severity, target, ok, seen, expected, remedy and waived.
-  type: list
-  elements: dict
+counts:
+  description: How many findings are green, red, waived or not to be judged (unknown), and how many there are.
+  type: dict
   returned: when nothing stops the run
 """
-
-WEIGHTS = (".safetensors", ".bin", ".gguf")
-
-
-def fetch(url: str, token: str = "") -> Any:
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return answer.read()
-
-
-def size(hub: str, token: str, model: dict[str, Any]) -> dict[str, Any]:
-    """Bytes of a revision in the store, and of its weights; or the error."""
-    try:
-        files = json.loads(fetch(f"{hub}/api/models/{model['repo']}/tree/{model['revision']}?recursive=true", token))
-    except (OSError, ValueError) as error:
-        return {"error": f"{hub}: {error}"}
-    sizes = {entry["path"]: entry["size"] for entry in files if entry["type"] == "file"}
-    return {"store": sum(sizes.values()), "weights": sum(size for path, size in sizes.items() if path.endswith(WEIGHTS))}
-
-
-def mirror(url: str) -> dict[str, str]:
-    error = ""
-    if url:
-        try:
-            fetch(url)
-        except urllib.error.HTTPError:
-            pass  # it answers
-        except OSError as problem:
-            error = str(problem)
-    return {"url": url, "error": error}
 
 
 def read(path: str) -> dict[str, Any]:
@@ -124,12 +93,16 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    models = params["look"]["models"]
+    declared, lock = read(params["artifacts_file"]), read(params["lock_file"])
     look = params["look"] | {
-        "unlocked": artifacts.problems(read(params["artifacts_file"]), read(params["lock_file"])),
+        "unlocked": artifacts.problems(declared, lock),
         "arguments": json.loads(Path(params["arguments_file"]).read_text())["arguments"],
-        "mirror": mirror(params["mirror"]),
-        "sizes": {model["name"]: size(params["hub"], params["token"], model) for model in models} if params["hub"] else {},
+        "mirror": checks_outside.mirror(params["mirror"]),
+        "artifacts": checks_outside.reach(checks_outside.addresses(declared, lock, params["mirror"])),
+        "sizes": checks_outside.sizes(params["hub"], params["token"], params["look"]["models"]),
+        "k3s_version": declared["files"]["k3s"]["version"],
+        "token": bool(params["token"]),
+        "today": date.today().isoformat(),
     }
     found = checks.judge(look)
     Path(params["path"]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -137,7 +110,7 @@ def main() -> None:
     lines = [f"{e['id']} {e['target']}: seen {e['seen']}; expected {e['expected']}; {e['remedy']}" for e in checks.refused(found)]
     if lines:
         module.fail_json(msg="\n".join([f"Preflight refused ({len(lines)} of {len(found)} checks):", *lines]))
-    module.exit_json(changed=False, checks=found)
+    module.exit_json(changed=False, counts=checks.count(found))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,115 @@
+"""What preflight asks outside, from the controller: the mirror, each artifact's address, and the hub about each model."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ansible_collections.rackstart.cluster.plugins.module_utils.artifacts import mirrored
+
+WEIGHTS = (".safetensors", ".bin", ".gguf")
+MANIFESTS = ", ".join(
+    f"application/vnd.{kind}"
+    for kind in (
+        "oci.image.index.v1+json", "oci.image.manifest.v1+json", "docker.distribution.manifest.list.v2+json",
+        "docker.distribution.manifest.v2+json",
+    )
+)  # fmt: skip
+PATIENCE = 20  # seconds for one answer
+AT_ONCE = 16
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect, which would take the token to another host."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+OPENER = urllib.request.build_opener(_Stay)
+
+
+def head(url: str, **headers: str) -> int:
+    """Status of a URL, a redirect counting as what it is; raises OSError when nothing answers."""
+    try:
+        with OPENER.open(urllib.request.Request(url, headers=headers, method="HEAD"), timeout=PATIENCE) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def _authorization(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def mirror(url: str) -> dict[str, str]:
+    """{url, error}: why the mirror does not answer, or ""."""
+    try:
+        if url:
+            head(url)
+    except (OSError, ValueError) as problem:
+        return {"url": url, "error": str(problem)}
+    return {"url": url, "error": ""}
+
+
+def size(hub: str, token: str, model: dict[str, Any]) -> dict[str, Any]:
+    """Bytes of a revision in the store and of its weights, and access, the status of its first file; or the error, with its status."""
+    try:
+        tree = f"{hub}/api/models/{model['repo']}/tree/{model['revision']}?recursive=true"
+        with urllib.request.urlopen(urllib.request.Request(tree, headers=_authorization(token)), timeout=PATIENCE) as answer:
+            sizes = {entry["path"]: entry["size"] for entry in json.load(answer) if entry["type"] == "file"}
+        first = min(sizes, key=lambda path: sizes[path], default="config.json")
+        # The metadata of a gated model is open to all; its files are not.
+        access = head(f"{hub}/{model['repo']}/resolve/{model['revision']}/{first}", **_authorization(token))
+    except urllib.error.HTTPError as error:
+        return {"error": f"{hub}: {error}", "status": error.code}
+    except (OSError, ValueError) as error:
+        return {"error": f"{hub}: {error}"}
+    weights = sum(size for path, size in sizes.items() if path.endswith(WEIGHTS))
+    return {"store": sum(sizes.values()), "weights": weights, "access": 200 if access < 400 else access}
+
+
+def sizes(hub: str, token: str, models: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """size() of each model by name; none without a hub."""
+    return _together(lambda model: size(hub, token, model), {model["name"]: model for model in models} if hub else {})
+
+
+def addresses(declared: dict[str, Any], lock: dict[str, Any], mirror: str) -> dict[str, str]:
+    """The address of each artifact, as it will be fetched, by kind.name. Of images without a mirror only the registry's door."""
+    found = {}
+    for kind, field in (("files", "url"), ("charts", "url"), ("repositories", "key"), ("hubs", "url")):
+        for name, entry in (declared.get(kind) or {}).items():
+            found[f"{kind}.{name}"] = mirrored(entry[field], mirror)
+    for name, entry in (declared.get("images") or {}).items():
+        registry, _, repository = entry["reference"].partition("/")
+        path, _, tag = repository.rpartition(":")
+        pinned = ((lock.get("images") or {}).get(name) or {}).get("digest") or tag
+        door = "registry-1.docker.io" if registry == "docker.io" else registry
+        found[f"images.{name}"] = f"{mirror.rstrip('/')}/v2/{registry}/{path}/manifests/{pinned}" if mirror else f"https://{door}/v2/"
+    return found
+
+
+def reach(addresses: dict[str, str]) -> dict[str, str]:
+    """Why each address cannot be fetched from, or ""; by `name (address)`."""
+    answers = _together(_problem, addresses)
+    return {f"{name} ({addresses[name]})": problem for name, problem in answers.items()}
+
+
+def _problem(address: str) -> str:
+    try:
+        status = head(address, Accept=f"{MANIFESTS}, */*")
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "reason", error))
+    open_door = status < 400 or (status == 401 and address.endswith("/v2/")) or status == 405
+    return "" if open_door else f"HTTP {status}"
+
+
+def _together(question: Callable[[Any], Any], items: dict[str, Any]) -> dict[str, Any]:
+    """The answer to each item by its name, many asked at once."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers: Iterable[Any] = pool.map(question, items.values())
+        return dict(zip(items, answers, strict=True))

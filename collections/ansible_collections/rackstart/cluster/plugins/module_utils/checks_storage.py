@@ -1,0 +1,101 @@
+"""Preflight's checks of each host's disks, and of the store and its export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from ansible_collections.rackstart.cluster.plugins.module_utils.checks_network import is_ip
+from ansible_collections.rackstart.cluster.plugins.module_utils.checks_os import NODES
+from ansible_collections.rackstart.cluster.plugins.module_utils.checks_table import INODES
+from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, Look, finding, probed, told
+
+RANCHER = "/var/lib/rancher"
+NO_OVERLAY = ("nfs", "nfs4", "cifs", "overlay", "vfat", "fuse.sshfs")  # what overlayfs cannot have as its upper layer
+EXPORTED = ("ext4", "xfs")
+NFS_PORT = 2049
+SERVERS = {"ganesha": "ganesha.nfsd", "kernel": ""}  # whose process holds the port; the kernel's own has none
+
+
+def check(look: Look) -> Iterator[Finding]:
+    for name, _, probe in probed(look):
+        yield from _room(name, probe, look)
+    for name, host, probe in probed(look, *NODES):
+        yield from _node(name, host, probe, look)
+    for name, _, probe in probed(look, "storage"):
+        yield from _store(name, probe, look)
+        yield from _exports(name, probe, look)
+
+
+def _room(name: str, probe: dict[str, Any], look: Look) -> Iterator[Finding]:
+    for path, least in look["min_free_mib"].items():
+        disk = probe["disks"][path]
+        yield finding("disk.free", name, disk["free_mib"] >= least, f"{disk['free_mib']} MiB", least=least, path=path)
+        counted = disk["inodes"] > 0  # btrfs has no fixed number
+        seen = f"{disk['inodes_free']} free" if counted else f"{disk['fstype']} does not count them"
+        yield finding("disk.inodes", name, disk["inodes_free"] >= INODES if counted else None, seen, path=path)
+
+
+def _node(name: str, host: dict[str, Any], probe: dict[str, Any], look: Look) -> Iterator[Finding]:
+    disk, storage = probe["disks"][RANCHER], look["storage"]
+    yield finding("disk.filesystem", name, disk["fstype"] not in NO_OVERLAY, disk["fstype"])
+    wrong = sorted({"ro", "noexec"} & set(disk["options"]))
+    yield finding("disk.options", name, not wrong, told(wrong or disk["options"]))
+    if "k3s_server" in host["groups"]:
+        words = {None: "its kind was not seen", True: "a spinning disk", False: "no spinning disk"}
+        ok = None if disk["rotational"] is None else not disk["rotational"]
+        yield finding("disk.etcd", name, ok, words[disk["rotational"]])
+    source = f"{storage['server']}:{storage['export']}"
+    writable = [mount["target"] for mount in probe["mounts"] if mount["source"].startswith(source) and "ro" not in mount["options"]]
+    if "storage" not in host["groups"]:
+        yield finding("nfs.mounts", name, not writable, f"read-write at {told(writable)}" if writable else "none that may write")
+    if storage["backend"] == "external":
+        place = f"{storage['server']}:{NFS_PORT}"
+        answer = probe["connects"].get(place, "was not asked")
+        yield finding("nfs.server", name, not answer, answer or "answers", name=name, server=storage["server"])
+    else:
+        yield from _admitted(name, host["address"], storage["clients"])
+
+
+def _admitted(name: str, address: str, clients: list[str]) -> Iterator[Finding]:
+    networks, others = [], []
+    for client in clients:
+        try:
+            networks.append(ip_network(client, strict=False))
+        except ValueError:
+            others.append(client)
+    inside = address in clients or "*" in clients or (is_ip(address) and any(ip_address(address) in net for net in networks))
+    ok = True if inside else None if others else False  # names and netgroups are the server's to resolve
+    yield finding("nfs.clients", name, ok, f"{address} in {told(clients)}" if inside else told(clients), address=address)
+
+
+def _store(name: str, probe: dict[str, Any], look: Look) -> Iterator[Finding]:
+    storage = look["storage"]
+    path, disk = storage["path"], probe["disks"][storage["path"]]
+    published = {revision for revision, entry in probe["store"].items() if entry}
+    missing = [m["name"] for m in look["models"] if f"{path}/{m['repo']}/{m['revision']}" not in published]
+    sizes = {model: look["sizes"].get(model, {}) for model in missing}
+    untold = [model for model, size in sizes.items() if "store" not in size]
+    need = sum(size.get("store", 0) for size in sizes.values()) >> 20
+    fits = disk["free_mib"] >= need + 256
+    seen = f"{disk['free_mib']} MiB free{'; no size of ' + told(untold) if untold else ''}"
+    yield finding("store.space", name, None if untold and fits else fits, seen, need=need, path=path)
+    yield finding("store.one_filesystem", name, not disk["inside"], told(disk["inside"]), path=path)
+    local = storage["backend"] != "external"
+    ok = disk["fstype"] in EXPORTED or not local
+    yield finding("store.filesystem", name, ok, disk["fstype"] or "unknown", expected="ext4 or xfs" if local else "the filer's own")
+
+
+def _exports(name: str, probe: dict[str, Any], look: Look) -> Iterator[Finding]:
+    storage = look["storage"]
+    ours = [entry for entry in probe["exports"] if f"{storage['path']}/".startswith(entry["path"].rstrip("/") + "/")]
+    for id, right in (("nfs.read_only", "read_only"), ("nfs.root_squash", "root_squash")):
+        files = sorted({entry["file"] for entry in ours if not entry[right]})
+        seen = f"not so in {told(files)}" if files else f"{len(ours)} exports, all so" if ours else "no export yet"
+        yield finding(id, name, not files if ours else None, seen, files=told(files))
+    holders = [item["process"] for item in probe["ports_listening"] if item["port"] == NFS_PORT and item["protocol"] == "tcp"]
+    if storage["backend"] in SERVERS:
+        strange = sorted({holder for holder in holders if holder not in ("", SERVERS[storage["backend"]])})
+        seen = f"held by {told(strange)}" if strange else "held by the server" if holders else "free"
+        yield finding("ports.nfs", name, not strange, seen, holder=told(strange))

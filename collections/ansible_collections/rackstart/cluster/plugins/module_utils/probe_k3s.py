@@ -1,0 +1,38 @@
+"""Reads the k3s of a host, and what else might run containers there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.rackstart.cluster.plugins.module_utils.probe import ROOT, run, sha256, text
+
+OTHERS = {
+    "kubeadm": "etc/kubernetes/kubelet.conf",
+    "RKE2": "etc/rancher/rke2",
+    "MicroK8s": "var/snap/microk8s",
+    "k0s": "var/lib/k0s",
+}
+CA = "var/lib/rancher/k3s/server/tls/server-ca.crt"
+TEMPLATES = "var/lib/rancher/k3s/agent/etc/containerd"
+
+
+def k3s(root: Path = ROOT) -> dict[str, Any]:
+    """The k3s that is here: unit (None where there is none), whether it runs, binary's SHA-256, version, keys of config.yaml and the
+    server it names, SHA-256 of the cluster's authority on a server with data, templates of containerd, other Kubernetes."""
+    units = [name for name in ("k3s.service", "k3s-agent.service") if (root / "etc/systemd/system" / name).exists()]
+    config = text(root / "etc/rancher/k3s/config.yaml")
+    binary = root / "usr/local/bin/k3s"
+    version = re.search(r"v\d\S+", run(str(binary), "--version")[1]) if binary.exists() else None
+    return {
+        "unit": units[0] if units else None,
+        "active": bool(units) and run("systemctl", "is-active", units[0])[0] == 0,
+        "binary_sha256": sha256(binary) if binary.exists() else None,
+        "version": version.group(0) if version else None,
+        "config_keys": re.findall(r"^([a-z0-9-]+\+?):", config, re.M),
+        "server_url": "".join(re.findall(r"^server:\s*[\"']?([^\s\"']+)", config, re.M)[:1]),
+        "ca_sha256": sha256(root / CA) if (root / CA).exists() and (root / "var/lib/rancher/k3s/server/db").exists() else None,
+        "others": [name for name, path in OTHERS.items() if (root / path).exists()],
+        "containerd_templates": sorted(str(path.relative_to(root)) for path in (root / TEMPLATES).glob("*.tmpl")),
+    }
