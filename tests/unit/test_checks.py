@@ -166,6 +166,7 @@ RED = [
 ]  # fmt: skip
 NO_SMI = {"rc": None, "gpus": [], "error": "nvidia-smi is not installed"}
 UNKNOWN = [
+    ("host.reachable", "gpu-1", {"hosts/gpu-1/probe": {}}),
     ("host.ssh_keys", "gpu-1", {f"{AT}/ssh_keys": []}),
     ("host.product_uuid", "gpu-1", {f"{AT}/product_uuid": "00000000-0000-0000-0000-000000000000"}),
     ("os.time_service", "gpu-1", {f"{AT}/units": {}}),

@@ -21,8 +21,9 @@ def check(look: Look) -> Iterator[Finding]:
 
 def _reachable(look: Look) -> Iterator[Finding]:
     for name, host in look["hosts"].items():
-        seen = host["reason"] or "answers, and sudo works"
-        yield finding("host.reachable", name, bool(host["probe"]), seen, name=name, address=host["address"])
+        left_out = not host["probe"] and not host["reason"]
+        seen = host["reason"] or ("not looked at: --limit leaves it out" if left_out else "answers, and sudo works")
+        yield finding("host.reachable", name, None if left_out else bool(host["probe"]), seen, name=name, address=host["address"])
 
 
 def _twins(values: dict[str, str], name: str) -> list[str]:

@@ -13,6 +13,7 @@ BRIDGE_CLASS = "0x0680"  # an NVSwitch
 FIELDS = (
     "index", "ecc.errors.uncorrected.volatile.total", "remapped_rows.pending", "remapped_rows.failure", "mig.mode.current", "memory.used",
 )  # fmt: skip
+NO_CACHE = ("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=")  # apt-cache would write them
 UNASSIGNED = 0x20000000  # IORESOURCE_UNSET
 XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9a-fA-F:.]+)[^)]*\): (\d+)")
 RECORDS = 200_000  # of the kernel's log at most
@@ -119,7 +120,7 @@ def headers(root: Path = ROOT) -> str | None:
     release = os.uname().release
     if (root / "lib/modules" / release / "build").exists():
         return "installed"
-    code, output, _ = run("apt-cache", "policy", f"linux-headers-{release}")
+    code, output, _ = run("apt-cache", *NO_CACHE, "policy", f"linux-headers-{release}")
     if code is None:
         return None
     return "offered" if re.search(r"Candidate: (?!\(none\))\S", output) else "missing"

@@ -1,0 +1,104 @@
+"""What preflight asks outside, of a server on this machine that answers as a mirror, a registry and a hub do."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from ansible_collections.rackstart.cluster.plugins.module_utils import checks_outside
+
+TREE = [
+    {"type": "directory", "path": "original"},
+    {"type": "file", "path": "config.json", "size": 100},
+    {"type": "file", "path": "model.safetensors", "size": 4000},
+]
+MODEL = {"name": "llama", "repo": "org/llama", "revision": "0" * 40}
+FILE = f"/org/llama/resolve/{'0' * 40}/config.json"
+API = f"/api/models/org/llama/tree/{'0' * 40}?recursive=true"
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers by the table of its server: path to (status, body), or to the Location of a redirect; notes whom a token was sent to."""
+
+    def do_GET(self) -> None:
+        status, body = self.server.table.get(self.path, (404, ""))  # type: ignore[attr-defined]
+        self.server.asked.append((self.command, self.path, self.headers.get("Authorization")))  # type: ignore[attr-defined]
+        self.send_response(status)
+        if status == 302:
+            self.send_header("Location", body)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body.encode())
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Any]:
+    answering: Any = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    answering.table, answering.asked, answering.url = {}, [], f"http://127.0.0.1:{answering.server_port}"
+    threading.Thread(target=answering.serve_forever, daemon=True).start()
+    yield answering
+    answering.shutdown()
+    answering.server_close()
+
+
+@pytest.mark.parametrize(("status", "access"), [(200, 200), (302, 200), (401, 401), (403, 403)])
+def test_a_models_files_are_counted_and_the_smallest_is_tried(server: Any, status: int, access: int) -> None:
+    server.table = {API: (200, json.dumps(TREE)), FILE: (status, "https://192.0.2.1/elsewhere")}
+    assert checks_outside.sizes(server.url, "secret", [MODEL]) == {"llama": {"store": 4100, "weights": 4000, "access": access}}
+    assert server.asked == [("GET", API, "Bearer secret"), ("HEAD", FILE, "Bearer secret")]
+
+
+def test_a_hub_that_refuses_keeps_its_status(server: Any) -> None:
+    server.table = {API: (401, "")}
+    assert checks_outside.size(server.url, "", MODEL)["status"] == 401
+
+
+def test_a_hub_that_is_not_there_says_why() -> None:
+    assert "refused" in checks_outside.size("http://127.0.0.1:9", "", MODEL)["error"]
+
+
+def test_any_answer_of_the_mirror_will_do(server: Any) -> None:
+    assert checks_outside.mirror("") == {"url": "", "error": ""}
+    assert checks_outside.mirror(server.url)["error"] == ""
+    assert "refused" in checks_outside.mirror("http://127.0.0.1:9")["error"]
+
+
+DECLARED = {
+    "files": {"k3s": {"url": "https://github.com/k3s?raw=1"}},
+    "repositories": {"driver": {"url": "https://nvidia.com/repo/", "key": "https://nvidia.com/key"}},
+    "images": {"vllm": {"reference": "docker.io/vllm/vllm-openai:v1"}, "other": {"reference": "quay.io/a/b:v2"}},
+    "hubs": {"huggingface": {"url": "https://huggingface.co"}},
+}
+LOCK = {"images": {"vllm": {"digest": "sha256:abc"}}}
+
+
+def test_each_artifact_has_its_address_at_the_publishers() -> None:
+    assert checks_outside.addresses(DECLARED, LOCK, "") == {
+        "files.k3s": "https://github.com/k3s?raw=1",
+        "repositories.driver": "https://nvidia.com/key",
+        "hubs.huggingface": "https://huggingface.co",
+        "images.vllm": "https://registry-1.docker.io/v2/",
+        "images.other": "https://quay.io/v2/",
+    }
+
+
+def test_each_artifact_has_its_address_on_the_mirror_and_what_is_missing_is_named(server: Any) -> None:
+    asked = checks_outside.addresses(DECLARED, LOCK, server.url)
+    assert asked["images.vllm"] == f"{server.url}/v2/docker.io/vllm/vllm-openai/manifests/sha256:abc"
+    assert asked["images.other"] == f"{server.url}/v2/quay.io/a/b/manifests/v2"
+    server.table = {address.removeprefix(server.url): (200, "") for name, address in asked.items() if name != "files.k3s"}
+    found = {name.partition(" ")[0]: problem for name, problem in checks_outside.reach(asked).items()}
+    assert found == {name: "HTTP 404" if name == "files.k3s" else "" for name in asked}
+
+
+def test_a_registrys_door_may_ask_for_a_login(server: Any) -> None:
+    server.table = {"/v2/": (401, ""), "/v2/a/b/manifests/v1": (401, "")}
+    found = checks_outside.reach({"images.door": f"{server.url}/v2/", "images.inside": f"{server.url}/v2/a/b/manifests/v1"})
+    assert list(found.values()) == ["", "HTTP 401"]
