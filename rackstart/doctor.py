@@ -77,6 +77,7 @@ def show(console: Console, checks: list[dict[str, Any]], every: bool) -> None:
                 table.add_row(found[0]["id"], _targets(found), state, seen, expected, _remedy(found), style=style)
     if table.row_count:
         console.print(table)
+        console.print("docs/preflight.md#CHECK has each check")
     console.print(_summary(checks, every))
 
 

@@ -140,6 +140,8 @@ RED = [
     ("waivers.known", "inventory", {"waivers": {"gpu.cuont": {"reason": "one is away for repair", "until": "2026-12-31"}}}),
     ("waivers.form", "os.held", {"waivers": {"os.held": "pinned by hand"}}),
     ("waivers.current", "os.held", {"waivers": {"os.held": {"reason": "pinned by hand", "until": "2026-11-23"}}}),
+    ("model.fields", "models/0", {"models": [{"repo": "org/llama"}]}),
+    ("model.fields", "models/llama", {"models": [{key: value for key, value in LLAMA.items() if key != "dtype"}]}),
     ("model.repo", "models/llama", {"models/0/repo": "llama"}),
     ("model.revision", "models/llama", {"models/0/revision": "main"}),
     ("model.name", "models/vllm-a", {"models/0/name": "vllm-a"}),

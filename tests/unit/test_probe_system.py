@@ -210,6 +210,27 @@ def test_health_by_nvidia_smi_leaves_out_what_a_card_does_not_have() -> None:
     assert probe_health.parse_health("Field is not a valid field to query.\n") is None
 
 
+@pytest.mark.parametrize(
+    ("files", "candidate", "expected"),
+    [
+        ({f"lib/modules/{KERNEL}/build/Makefile": ""}, "", "installed"),
+        ({}, "Candidate: 6.1", "missing"),
+        ({f"boot/vmlinuz-{KERNEL}": ""}, "Candidate: 6.1", "offered"),
+        ({f"boot/vmlinuz-{KERNEL}": ""}, "Candidate: (none)", "missing"),
+        ({f"boot/vmlinuz-{KERNEL}": ""}, None, None),
+    ],
+)
+def test_headers_are_there_or_offered_or_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str | bytes], candidate: str | None, expected: str | None
+) -> None:
+    lay(tmp_path, files)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    if candidate is not None:
+        lay(tmp_path, {"bin/apt-cache": f"#!/bin/sh\necho '{candidate}'\n"})
+        (tmp_path / "bin/apt-cache").chmod(0o755)
+    assert probe_health.headers(tmp_path) == expected
+
+
 @pytest.mark.parametrize(("kind", "expected"), [("identity", "passthrough"), ("DMA", "translating"), (None, None)])
 def test_the_iommu(tmp_path: Path, kind: str | None, expected: str | None) -> None:
     if kind:

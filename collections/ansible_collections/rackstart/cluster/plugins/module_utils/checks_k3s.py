@@ -48,7 +48,7 @@ def _version(name: str, probe: dict[str, Any], look: Look) -> Iterator[Finding]:
     present, wanted = probe["k3s"]["version"], look["k3s_version"]
     have, want = version(present), version(wanted)
     fits = not present or (have <= want and (have[0], have[1] + 1) >= want[:2])
-    yield finding("k3s.upgrade", name, fits, present or "no k3s yet", version=wanted, present=present)
+    yield finding("k3s.upgrade", name, fits, present or "no k3s yet", version=wanted, present=present or wanted)
 
 
 def _cgroups(name: str, probe: dict[str, Any], look: Look) -> Iterator[Finding]:

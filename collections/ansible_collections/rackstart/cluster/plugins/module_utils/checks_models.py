@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.rackstart.cluster.plugins.module_utils import gpus, inference
 from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, finding, told
 
+FIELDS = ("name", "repo", "revision", "engine", "served_name", "replicas", "gpus_per_replica", "dtype", "context_length", "startup_seconds")
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+$")
 REVISION = re.compile(r"[0-9a-f]{40}$")
 NAME = re.compile(r"(?!vllm(-|$))[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
@@ -22,8 +23,13 @@ UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40, "k": 10**3,
 
 
 def check(look: dict[str, Any]) -> Iterator[Finding]:
-    counted = {field: Counter(model.get(field) for model in look["models"]) for field in ("name", "served_name", "node_port")}
-    for model in look["models"]:
+    for number, model in enumerate(look["models"]):
+        fields = lacking(model)
+        target = f"models/{model.get('name', number)}"
+        yield finding("model.fields", target, not fields, f"no {told(fields)}" if fields else "all there", fields=told(fields))
+    models = complete(look["models"])
+    counted = {field: Counter(model.get(field) for model in models) for field in ("name", "served_name", "node_port")}
+    for model in models:
         yield from _declaration(model, counted)
         yield from _node_port(model, counted["node_port"], look)
         yield from _arguments(model, look["arguments"])
@@ -32,7 +38,17 @@ def check(look: dict[str, Any]) -> Iterator[Finding]:
         yield from _access(model, look)
         yield from _memory(model, look)
         yield from _load_time(model, look)
-    yield from _room(look)
+    yield from _room(models, look)
+
+
+def lacking(model: dict[str, Any]) -> list[str]:
+    """Fields that a model must have and does not."""
+    return [field for field in FIELDS if field not in model]
+
+
+def complete(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Models that can be judged any further."""
+    return [model for model in models if not lacking(model)]
 
 
 def _finding(id: str, model: dict[str, Any], *said: Any, **values: object) -> Finding:
@@ -55,8 +71,9 @@ def _node_port(model: dict[str, Any], counted: Counter[Any], look: dict[str, Any
     if port is None:
         return
     ports = str(look["k3s_config"].get("server", {}).get("service-node-port-range", NODE_PORTS))
-    low, _, high = ports.partition("-")
-    yield _finding("model.node_port", model, int(low) <= int(port) <= int(high) and counted[port] == 1, port, ports=ports)
+    bounds = re.fullmatch(r"(\d+)-(\d+)", ports)
+    inside = bounds is not None and int(bounds[1]) <= int(port) <= int(bounds[2])
+    yield _finding("model.node_port", model, inside and counted[port] == 1, port, ports=ports)
 
 
 def _arguments(model: dict[str, Any], table: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -113,10 +130,10 @@ def mebibytes(quantity: str) -> int:
     return int(float(parts[1]) * UNITS[parts[2]]) >> 20 if parts else 0
 
 
-def _room(look: dict[str, Any]) -> Iterator[Finding]:
+def _room(models: list[dict[str, Any]], look: dict[str, Any]) -> Iterator[Finding]:
     have = sum(host["gpu_count"] for host in look["hosts"].values() if "gpu" in host["groups"])
-    want = sum(model["replicas"] * model["gpus_per_replica"] for model in look["models"])
-    replicas = sum(model["replicas"] for model in look["models"])
+    want = sum(model["replicas"] * model["gpus_per_replica"] for model in models)
+    replicas = sum(model["replicas"] for model in models)
     yield _finding("model.gpus", {"name": "*"}, want <= have, f"{have} GPUs, and {want} wanted", replicas=replicas)
 
 

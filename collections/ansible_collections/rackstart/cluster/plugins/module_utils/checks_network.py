@@ -59,8 +59,9 @@ def _routes(name: str, host: dict[str, Any], probe: dict[str, Any], look: Look) 
     yield finding("network.routes", name, not clashing if known else None, seen, pods=pods, services=services)
     default = [route["device"] for route in probe["routes"] if route["to"] in ("0.0.0.0/0", "::/0")]
     yield finding("network.default_route", name, bool(default), f"by {told(default)}" if default else "none")
-    own = _addresses(probe)
-    yield finding("network.node_ip", name, host["address"] in own if own else None, f"{host['address']}; the host has {told(own)}")
+    own, address = _addresses(probe), host["address"]
+    has = is_ip(address) and ip_address(address) in map(ip_address, own)
+    yield finding("network.node_ip", name, has if own else None, f"{address}; the host has {told(own)}")
 
 
 def _mtu(look: Look) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from ansible_collections.rackstart.cluster.plugins.module_utils.checks_models import complete
 from ansible_collections.rackstart.cluster.plugins.module_utils.checks_network import is_ip
 from ansible_collections.rackstart.cluster.plugins.module_utils.checks_os import NODES
 from ansible_collections.rackstart.cluster.plugins.module_utils.checks_table import INODES
@@ -54,7 +55,7 @@ def _node(name: str, host: dict[str, Any], probe: dict[str, Any], look: Look) ->
         place = f"{storage['server']}:{NFS_PORT}"
         answer = probe["connects"].get(place, "was not asked")
         yield finding("nfs.server", name, not answer, answer or "answers", name=name, server=storage["server"])
-    else:
+    elif "gpu" in host["groups"]:
         yield from _admitted(name, host["address"], storage["clients"])
 
 
@@ -74,7 +75,7 @@ def _store(name: str, probe: dict[str, Any], look: Look) -> Iterator[Finding]:
     storage = look["storage"]
     path, disk = storage["path"], probe["disks"][storage["path"]]
     published = {revision for revision, entry in probe["store"].items() if entry}
-    missing = [m["name"] for m in look["models"] if f"{path}/{m['repo']}/{m['revision']}" not in published]
+    missing = [m["name"] for m in complete(look["models"]) if f"{path}/{m['repo']}/{m['revision']}" not in published]
     sizes = {model: look["sizes"].get(model, {}) for model in missing}
     untold = [model for model, size in sizes.items() if "store" not in size]
     need = sum(size.get("store", 0) for size in sizes.values()) >> 20

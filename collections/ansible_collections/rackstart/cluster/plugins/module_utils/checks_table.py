@@ -149,7 +149,7 @@ CHECKS = {
     "store.filesystem": advice("the store's file system", "{expected}", "put the store on ext4 or xfs, which can be exported"),
     "store.one_filesystem": Check("mounts inside the store", "none",
         "mount the disk at {path} itself: a revision is published by a rename, which cannot cross file systems"),
-    "nfs.clients": Check("`storage_clients`", "every node's address is in it",
+    "nfs.clients": Check("`storage_clients`", "every GPU host's address is in it",
         "add {address} to storage_clients in group_vars/all/storage.yml"),
     "nfs.server": Check("the external NFS server, asked from each node", "port 2049 answers",
         "open tcp 2049 from {name} to {server}, or mend storage_server"),
@@ -210,6 +210,7 @@ CHECKS = {
     "waivers.current": advice("the dates of `preflight_waivers`", "today or later",
         "mend what {check} finds, or judge it anew and set another date"),
     # Models
+    "model.fields": Check("each entry of `models`", "the fields that every model has", "add {fields} to it in group_vars/all/models.yml"),
     "model.repo": Check("each model's repository", "OWNER/NAME", "write it as the hub's page does"),
     "model.revision": Check("each model's revision", "40 hexadecimal digits",
         "take the commit from the repository's history on the hub: branches and tags move"),

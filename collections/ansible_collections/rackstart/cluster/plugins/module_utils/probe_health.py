@@ -120,6 +120,8 @@ def headers(root: Path = ROOT) -> str | None:
     release = os.uname().release
     if (root / "lib/modules" / release / "build").exists():
         return "installed"
+    if not (root / "boot" / f"vmlinuz-{release}").exists():
+        return "missing"  # a kernel that came in no package has no package of headers
     code, output, _ = run("apt-cache", *NO_CACHE, "policy", f"linux-headers-{release}")
     if code is None:
         return None

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.rackstart.cluster.plugins.module_utils import artifacts, checks, checks_outside
+from ansible_collections.rackstart.cluster.plugins.module_utils import artifacts, checks, checks_models, checks_outside
 
 DOCUMENTATION = """
 module: preflight
@@ -99,7 +99,7 @@ def main() -> None:
         "arguments": json.loads(Path(params["arguments_file"]).read_text())["arguments"],
         "mirror": checks_outside.mirror(params["mirror"]),
         "artifacts": checks_outside.reach(checks_outside.addresses(declared, lock, params["mirror"])),
-        "sizes": checks_outside.sizes(params["hub"], params["token"], params["look"]["models"]),
+        "sizes": checks_outside.sizes(params["hub"], params["token"], checks_models.complete(params["look"]["models"])),
         "k3s_version": declared["files"]["k3s"]["version"],
         "token": bool(params["token"]),
         "today": date.today().isoformat(),
