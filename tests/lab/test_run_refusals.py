@@ -109,6 +109,11 @@ def test_a_disk_too_small(bootstrap: Bootstrap, inventory: Path, state: str) -> 
     assert refusal(bootstrap, inventory, state) == {("disk.free", host) for host in ("server-1", "gpu-1", "gpu-2")}
 
 
+def test_a_waiver_without_a_date(bootstrap: Bootstrap, inventory: Path, state: str) -> None:
+    (inventory / "group_vars/all/preflight.yml").write_text("preflight_waivers: {os.swap: tried by hand}\n")
+    assert refusal(bootstrap, inventory, state) == {("waivers.form", "os.swap")}
+
+
 @pytest.mark.parametrize(
     ("clone", "restore", "check"),
     [

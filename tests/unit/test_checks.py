@@ -18,6 +18,8 @@ AT = "hosts/gpu-1/probe"
 ANSWERS = {f"hosts/{name}/probe/connects": {"192.0.2.11:2049": ""} for name in good()["hosts"]}
 EXTERNAL = {"storage/backend": "external", **ANSWERS}
 EXPORT = {"file": "/etc/exports", "path": "/srv/models", "read_only": True, "root_squash": True}
+GANESHA = {"protocol": "tcp", "port": 2049, "process": "ganesha.nfsd", "unit": "nfs-ganesha.service"}
+STRANGER = GANESHA | {"process": "nfsd", "unit": "unfs3.service"}
 V100 = [{"slot": slot, "device_id": "0x1db4"} for slot in SLOTS]
 LLAMA = good()["models"][0]
 SIZE = {"store": 16 << 30, "weights": 15 << 30}
@@ -100,7 +102,8 @@ RED = [
     ("k3s.runtimes", "gpu-1", {f"{AT}/units/docker": "active"}),
     ("k3s.others", "gpu-1", {f"{AT}/k3s/others": ["kubeadm"]}),
     ("ports.free", "server-1", {"hosts/server-1/probe/ports_listening": [{"protocol": "tcp", "port": 6443, "process": "haproxy"}]}),
-    ("ports.nfs", "server-1", {"hosts/server-1/probe/ports_listening": [{"protocol": "tcp", "port": 2049, "process": "ganesha.nfsd"}]}),
+    ("ports.nfs", "server-1", {"hosts/server-1/probe/ports_listening": [GANESHA]}),
+    ("ports.nfs", "server-1", {"storage/backend": "ganesha", "hosts/server-1/probe/ports_listening": [STRANGER]}),
     ("disk.free", "gpu-1", {f"{AT}/disks/|var|lib/free_mib": 9}),
     ("disk.inodes", "gpu-1", {f"{AT}/disks/|var|lib/inodes_free": 100}),
     ("disk.filesystem", "gpu-1", {f"{AT}/disks/|var|lib|rancher": disk(fstype="nfs4")}),

@@ -125,6 +125,14 @@ def test_what_k3s_itself_holds_is_free(look: Look) -> None:
     assert [entry for entry in checks.judge(look) if not entry["ok"]] == []
 
 
+@pytest.mark.parametrize(("backend", "process", "unit"), [("ganesha", "main", "nfs-ganesha.service"), ("kernel", "", "")])
+def test_an_nfs_server_may_hold_its_port(look: Look, backend: str, process: str, unit: str) -> None:
+    look["storage"]["backend"] = backend
+    held = {"protocol": "tcp", "port": 2049, "process": process, "unit": unit}
+    look["hosts"]["server-1"]["probe"]["ports_listening"] = [held]
+    assert [entry for entry in checks.judge(look) if not entry["ok"]] == []
+
+
 def test_a_proxy_that_is_declared_is_no_surprise(look: Look) -> None:
     look["proxy"] = True
     look["hosts"]["gpu-1"]["probe"]["proxies"] = ["http://proxy:3128 in /etc/environment"]

@@ -16,7 +16,7 @@ RANCHER = "/var/lib/rancher"
 NO_OVERLAY = ("nfs", "nfs4", "cifs", "overlay", "vfat", "fuse.sshfs")  # what overlayfs cannot have as its upper layer
 EXPORTED = ("ext4", "xfs")
 NFS_PORT = 2049
-SERVERS = {"ganesha": "ganesha.nfsd", "kernel": ""}  # whose process holds the port; the kernel's own has none
+SERVERS = ("kernel", "ganesha")  # backends that serve from the storage host
 
 
 def check(look: Look) -> Iterator[Finding]:
@@ -95,8 +95,13 @@ def _exports(name: str, probe: dict[str, Any], look: Look) -> Iterator[Finding]:
         files = sorted({entry["file"] for entry in ours if not entry[right]})
         seen = f"not so in {told(files)}" if files else f"{len(ours)} exports, all so" if ours else "no export yet"
         yield finding(id, name, not files if ours else None, seen, files=told(files))
-    holders = [item["process"] for item in probe["ports_listening"] if item["port"] == NFS_PORT and item["protocol"] == "tcp"]
+    holders = [item for item in probe["ports_listening"] if item["port"] == NFS_PORT and item["protocol"] == "tcp"]
     if storage["backend"] in SERVERS:
-        strange = sorted({holder for holder in holders if holder not in ("", SERVERS[storage["backend"]])})
+        strange = sorted({item["process"] for item in holders if not _is(storage["backend"], item)})
         seen = f"held by {told(strange)}" if strange else "held by the server" if holders else "free"
         yield finding("ports.nfs", name, not strange, seen, holder=told(strange))
+
+
+def _is(backend: str, holder: dict[str, Any]) -> bool:
+    """Whether the NFS server of a backend holds the port; the kernel's own is no process."""
+    return not holder["process"] or (backend == "ganesha" and "ganesha" in f"{holder['process']} {holder['unit']}")
