@@ -194,7 +194,8 @@ def test_windows_without_a_place_are_told(tmp_path: Path) -> None:
     assert seen == [{"mib": 16, "assigned": True}, {"mib": 65536, "assigned": False}]
 
 
-def test_xids_of_the_kernels_log(tmp_path: Path) -> None:
+def test_xids_of_the_kernels_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # where there is no dmesg to ask instead
     assert probe_health.xids(tmp_path) is None
     line = "4,1,2,-;NVRM: Xid (PCI:0000:17:00): 79, pid='<unknown>', GPU has fallen off the bus.\n"
     lay(tmp_path, {"dev/kmsg": "6,0,1,-;Linux version 6.1\n" + line * 2})

@@ -61,7 +61,7 @@ def bars(device: Path) -> list[dict[str, Any]] | None:
 def xids(root: Path = ROOT) -> list[dict[str, Any]] | None:
     """Each Xid of the kernel's log with its slot and how often; None when the log is empty or may not be read."""
     seen: dict[tuple[str, int], int] = {}
-    records = kernel_log(root / "dev/kmsg")
+    records = kernel_log(root / "dev/kmsg") or run("dmesg")[1]
     for slot, number in XID.findall(records):
         seen[slot, int(number)] = seen.get((slot, int(number)), 0) + 1
     return [{"slot": slot, "xid": number, "times": times} for (slot, number), times in sorted(seen.items())] if records else None
