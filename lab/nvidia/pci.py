@@ -18,7 +18,8 @@ def devices(models: list[str]) -> Iterator[tuple[str, dict[str, str]]]:
     for index, model in enumerate(models):
         if model not in MODELS:
             raise ValueError(f"unknown GPU model {model!r}: lab/nvidia/models.json has {', '.join(MODELS)}")
-        yield f"0000:{0x17 + index:02x}:00.0", NVIDIA_3D_CONTROLLER | {"device": str(MODELS[model]["device"])}
+        own = {name: str(value) for name, value in MODELS[model].items() if name in ("device", "class")}
+        yield f"0000:{0x17 + index:02x}:00.0", NVIDIA_3D_CONTROLLER | own
 
 
 def tree(models: list[str]) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.rackstart.cluster.plugins.module_utils import driver, probe
+from ansible_collections.rackstart.cluster.plugins.module_utils import driver, probe, probe_health
 from ansible_collections.rackstart.cluster.plugins.module_utils.gpus import NVSWITCHES
 
 DOCUMENTATION = """
@@ -175,8 +175,8 @@ def shortfall(look: dict[str, Any], plan: driver.Plan) -> str:
         states = re.findall(r"Fabric\n\s+State\s+: (.*)", probe.run("nvidia-smi", "-q")[1]) if plan["fabric"] else []
         waiting = [state for state in states if state not in ("Completed", "N/A")]
         return f"the fabric of {len(waiting)} GPUs is {waiting[0]}: look at journalctl -u nvidia-fabricmanager" if waiting else ""
-    lost = re.search(r"NVRM: Xid .*: 79,.*", probe.run("dmesg")[1])
-    return f"nvidia-smi lists {len(smi['gpus'])} of {count} GPUs (exit {smi['rc']}). {smi['error']} {lost[0] if lost else ''}".strip()
+    lost = [f"Xid {found['xid']} at {found['slot']}" for found in probe_health.xids() or []]
+    return " ".join([f"nvidia-smi lists {len(smi['gpus'])} of {count} GPUs (exit {smi['rc']}).", smi["error"], ", ".join(lost)]).strip()
 
 
 def main() -> None:
