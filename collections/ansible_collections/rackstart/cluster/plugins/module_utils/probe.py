@@ -1,4 +1,7 @@
-"""Reads what a host is and has, without changing it. Tests bring their own root of the file system."""
+"""Reads what a host is and has, without changing it. Tests bring their own root of the file system.
+
+This and the other probe_*.py run on the hosts, by the Python of the distribution: 3.9 on RHEL 9.
+"""
 
 from __future__ import annotations
 

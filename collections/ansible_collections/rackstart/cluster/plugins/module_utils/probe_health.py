@@ -79,14 +79,14 @@ def kernel_log(path: Path) -> str:
             records.append(record)
     finally:
         os.close(handle)
-    return b"\n".join(records).decode(errors="replace")
+    return b"".join(records).decode(errors="replace")
 
 
 def _record(handle: int) -> bytes:
     try:
         return os.read(handle, 8192)
     except BrokenPipeError:  # overwritten while it was read: the next one is there
-        return b"-"
+        return b"-\n"
     except OSError:  # the end of the log
         return b""
 
@@ -96,7 +96,7 @@ def parse_health(output: str) -> dict[str, dict[str, Any]] | None:
     rows = [[cell.strip() for cell in line.split(",")] for line in output.splitlines()]
     whole = [row for row in rows if len(row) == len(FIELDS) and row[0].isdigit()]
     names = ("ecc", "pending", "failed", "mig", "used_mib")
-    return {row[0]: dict(zip(names, map(_cell, row[1:]), strict=True)) for row in whole} or None
+    return {row[0]: {name: _cell(row[place]) for place, name in enumerate(names, 1)} for row in whole} or None
 
 
 def _cell(cell: str) -> int | bool | None:

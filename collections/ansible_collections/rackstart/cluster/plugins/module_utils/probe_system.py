@@ -60,7 +60,7 @@ def ssh_keys(root: Path = ROOT) -> list[str]:
 def units() -> dict[str, str]:
     """State of each unit of UNITS, as systemd calls it; empty without systemd."""
     states = run("systemctl", "is-active", *UNITS)[1].split()
-    return dict(zip(UNITS, states, strict=False)) if len(states) == len(UNITS) else {}
+    return {UNITS[place]: state for place, state in enumerate(states)} if len(states) == len(UNITS) else {}
 
 
 def clock_synchronised() -> bool | None:
