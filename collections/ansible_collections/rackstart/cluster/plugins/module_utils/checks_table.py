@@ -68,7 +68,7 @@ CHECKS = {
         "nothing to do: stage host turns it off; remove zram-tools or the like, which bring it back"),
     "os.modules": Check("each node's kernel", "overlay, br_netfilter, nf_conntrack and vxlan are loaded, built in or at hand",
         "boot the distribution's full kernel, or install its modules (linux-modules-extra, kernel-modules-core)"),
-    "os.nfs_client": Check("each GPU host's kernel, or its mount helper", "NFS can be mounted",
+    "os.nfs_client": Check("each GPU host's kernel", "NFS can be mounted",
         "boot a kernel that has the module nfs: the weights are mounted over NFS"),
     "os.inotify": advice("each node's limits of inotify", "8192 instances, 524288 watches", "nothing to do: stage host raises them"),
     "os.nofile": advice("the hard limit of open files under systemd", f"{NOFILE}",
