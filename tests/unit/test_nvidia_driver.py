@@ -79,6 +79,30 @@ def test_any_version_of_a_wanted_branch_will_do() -> None:
 
 
 @pytest.mark.parametrize(
+    ("case", "rc", "listed", "state", "fabric", "expected"),
+    [
+        ("all there", 0, 2, "N/A", "", ""),
+        ("one is missing", 0, 1, "N/A", "", "nvidia-smi lists 1 of 2 GPUs (exit 0)."),
+        ("no driver", 9, 0, "N/A", "", "nvidia-smi lists 0 of 2 GPUs (exit 9)."),
+        ("a fabric", 0, 2, "Completed", "nvswitch", ""),
+        ("a fabric that is not set up", 0, 2, "In Progress", "nvswitch", "the fabric of 1 GPUs is In Progress"),
+        ("a board without switches", 0, 2, "In Progress", "", ""),
+    ],
+)
+def test_why_not_every_gpu_can_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, rc: int, listed: int, state: str, fabric: str, expected: str
+) -> None:
+    lay(tmp_path, {"nvidia-smi": f"#!/bin/sh\nprintf '    Fabric\\n        State                 : {state}\\n'\n"})
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(nvidia_driver.probe_health, "xids", lambda: [])
+    look = {"pci_gpus": [{}, {}], "nvidia_smi": {"rc": rc, "gpus": [{}] * listed, "error": ""}}
+    found = nvidia_driver.shortfall(look, {"fabric": fabric})
+    assert found.startswith(expected), case
+    assert bool(found) == bool(expected), case
+
+
+@pytest.mark.parametrize(
     ("distribution", "devices", "pinned", "floating", "needs"),
     [
         ("debian", [T4], ["nvidia-driver-cuda", "nvidia-kernel-open-dkms"], [], HEADERS),
