@@ -68,12 +68,14 @@ def _parser() -> argparse.ArgumentParser:
         "down": (lambda name: hosts.down([name]), "end a host and forget its disks"),
         "kill": (hosts.kill, "power loss"),
         "start": (hosts.start, "power on; the disks are as they were"),
-        "wipe": (hosts.wipe, "power loss, a fresh installation, power on"),
     }
     for verb, (action, text) in actions.items():
         command = host.add_parser(verb, help=text)
         command.add_argument("name")
         command.set_defaults(run=lambda parsed, action=action: action(parsed.name))
+    wipe = host.add_parser("wipe", help="power loss, a fresh installation, power on")
+    wipe.add_argument("names", nargs="+", metavar="NAME")
+    wipe.set_defaults(run=lambda parsed: hosts.wipe(parsed.names))
     return parser
 
 

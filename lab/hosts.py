@@ -77,13 +77,14 @@ def kill(name: str) -> None:
         _kill(name)
 
 
-def wipe(name: str) -> None:
-    """Power loss, a fresh installation, power on."""
-    host = Host.load(name)
+def wipe(names: list[str]) -> None:
+    """Power loss, a fresh installation, power on, of all of them at once."""
+    wiped = [Host.load(name) for name in names]
     with lock.held():
-        _kill(name)
-        host.install()
-    up([host])
+        for host in wiped:
+            _kill(host.name)
+            host.install()
+    up(wiped)
 
 
 def down(names: list[str]) -> None:

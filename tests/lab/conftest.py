@@ -10,6 +10,11 @@ import pytest
 from lab import paths
 from tests.lab.drive import INVENTORY, Finished, Running, cluster_id
 
+RECORD = {  # what the callback writes for `make coverage`
+    "ANSIBLE_CALLBACK_PLUGINS": str(paths.REPO / "tests/plugins"),
+    "ANSIBLE_CALLBACKS_ENABLED": "record",
+    "RACKSTART_RECORD": str(paths.REPO / ".ansible/record.jsonl"),
+}
 LONGEST = 900  # seconds that a command may take
 BUILDS = 4500  # seconds that the first run may take, on a machine that has none of the builds
 
@@ -29,7 +34,7 @@ def start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             terminal.write_line(text)
             terminal.flush()
 
-    return lambda *arguments, **environment: Running(arguments, environment, tmp_path_factory.mktemp("bootstrap"), say)
+    return lambda *arguments, **environment: Running(arguments, RECORD | environment, tmp_path_factory.mktemp("bootstrap"), say)
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,12 @@
 """Role host, as seen on each host afterwards."""
 
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from testinfra.host import Host
 
 AUTHORITY = Path(__file__).parent.parent / "files/ca.pem"
-
-
-def test_a_dry_run_finds_nothing_to_do(dry_run: Callable[[str], dict[str, int]]) -> None:
-    assert dry_run("host") == {"mol-1": 0, "mol-2": 0}
 
 
 def test_packages_are_installed(host: Host) -> None:

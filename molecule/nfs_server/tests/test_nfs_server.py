@@ -29,10 +29,6 @@ def mounted(host: Host, server: Host, as_root: Run) -> Iterator[str]:
     assert as_root(host, "umount /mnt") == (0, "")
 
 
-def test_a_dry_run_finds_nothing_to_do(dry_run: Callable[[str], dict[str, int]]) -> None:
-    assert dry_run("nfs_server") == {"mol-1": 0, "mol-2": 0}
-
-
 def test_the_server_runs_and_starts_with_the_host(server: Host) -> None:
     assert server.service("nfs-ganesha").is_running
     assert server.service("nfs-ganesha").is_enabled

@@ -154,7 +154,7 @@ class Run:
             return bool(state.modes)
         self.published.append({"repo": repo, "revision": revision, "reason": "; ".join(state.damage) or "not published yet"})
         if self.module.check_mode or not self.options["publish"]:
-            return self.module.check_mode
+            return bool(self.module.check_mode and self.options["publish"])
         hub = store_hub.Hub(
             self.options["endpoint"], self.options["token"], self.options["stall_seconds"], self.options["retry_seconds"], self.note
         )

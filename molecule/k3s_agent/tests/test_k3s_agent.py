@@ -1,0 +1,26 @@
+"""Role k3s_agent, as its server sees it and as it lies on the host."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+import testinfra
+from testinfra.host import Host
+
+Run = Callable[[Host, str], tuple[int, str]]
+
+
+def test_the_node_is_ready_and_marked_from_the_start(host: Host, as_root: Run) -> None:
+    code, text = as_root(host, "k3s kubectl get node mol-2 --output=json")
+    assert code == 0, text
+    node = json.loads(text)
+    assert {entry["type"]: entry["status"] for entry in node["status"]["conditions"]}["Ready"] == "True"
+    assert node["metadata"]["labels"]["pool"] == "a100"
+    assert {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"} in node["spec"]["taints"]
+
+
+def test_the_agent_has_no_way_to_become_a_server(host: Host, request: pytest.FixtureRequest, as_root: Run) -> None:
+    agent = testinfra.get_host(f"ansible://mol-2?ansible_inventory={request.config.option.ansible_inventory}")
+    assert as_root(agent, "grep -rl a-token-of-tests-alone[-]for-servers /etc /var/lib/rancher")[1] == ""
+    assert as_root(agent, "find /etc/rancher -type f -perm /077") == (0, "")
+    assert agent.service("k3s-agent").is_enabled
