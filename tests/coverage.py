@@ -53,7 +53,7 @@ def page(every: dict[str, str], missed: dict[str, str], share: float) -> str:
         [
             "# Tasks that tests run",
             "",
-            f"`make test` ran {share:.1f} % of {len(every)} tasks of roles and playbooks; {LEAST} % is the least. `make coverage` wrote this.",
+            f"`make test` ran {share:.1f} % of the {len(every)} tasks of roles and playbooks; the least is {LEAST} %. By `make coverage`.",
             "",
             "| | tasks | not run |",
             "| --- | --- | --- |",
