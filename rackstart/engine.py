@@ -99,11 +99,11 @@ class Engine:
             return Result(stage, "blocked", "the run was stopped")
         if stage.name in self._kept:
             return Result(stage, "kept", self._kept[stage.name])
-        if stage.on_hosts and not hosts:
-            return Result(stage, "skipped", f"no hosts in {stage.hosts}")
         for name in stage.after:
             if name in self._results and self._results[name].stops:
                 return Result(stage, "blocked", f"needs {name}")
+        if stage.on_hosts and not hosts:  # only now: what comes after it must not run either when what came before it failed
+            return Result(stage, "skipped", f"no hosts in {stage.hosts}")
         if hosts and not set(hosts) - set(self._lost):
             return Result(stage, "blocked", f"{hosts[0]} failed in {self._lost[hosts[0]]}")
         return None
