@@ -21,8 +21,3 @@ def test_the_kernel_was_started_anew(host: Host) -> None:
     written = host.file("/etc/modprobe.d/rackstart-nouveau.conf").mtime.timestamp()
     started = host.check_output("systemctl show --property=UserspaceTimestamp --timestamp=unix").split("@")[1]
     assert int(started) >= written
-
-
-def test_what_was_undone_by_hand_is_done_again(host: Host) -> None:
-    assert host.service("nvidia-persistenced").is_running
-    assert host.service("nvidia-persistenced").is_enabled
