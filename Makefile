@@ -5,10 +5,10 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help lint unit contract molecule lab coverage test chaos bench clean
+.PHONY: help lint unit contract molecule lab coverage test test-vm chaos bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/.rackstart: requirements.lock bootstrap.py
 	$(PYTHON) bootstrap.py --version && touch $@
@@ -43,6 +43,9 @@ test: lint unit contract molecule lab coverage ## all of the above
 
 chaos: .venv/.rackstart ## ten kills of the wrapper, ten with its children, every alteration by itself (root)
 	pytest tests/lab -m chaos
+
+test-vm: .venv/.rackstart ## roles on two virtual machines with kernels of their own, without KVM: slow; results into docs/vm.md (root)
+	pytest tests/vm --vm-page docs/vm.md
 
 bench: .venv/.rackstart ## speed, memory and disk of the lab into docs/benchmarks.md; fails on a missed target (root)
 	python -m tests.bench
