@@ -111,7 +111,7 @@ def test_k3s_is_described_by_its_files(tmp_path):
     assert (seen["server_url"], seen["others"], seen["ca_sha256"]) == ("https://a:6443", ["RKE2"], None)
     assert (seen["unit"], seen["version"]) == ("k3s-agent.service", "v1.34.4+k3s1")
     assert seen["config_keys"] == ["server", "node-label", "kubelet-arg+"]
-    assert seen["containerd_templates"] == ["var/lib/rancher/k3s/agent/etc/containerd/config-v3.toml.tmpl"]
+    assert seen["containerd_templates"] == ["/var/lib/rancher/k3s/agent/etc/containerd/config-v3.toml.tmpl"]
     assert len(seen["binary_sha256"]) == 64
 
 

@@ -34,5 +34,5 @@ def k3s(root: Path = ROOT) -> dict[str, Any]:
         "server_url": "".join(re.findall(r"^server:\s*[\"']?([^\s\"']+)", config, re.M)[:1]),
         "ca_sha256": sha256(root / CA) if (root / CA).exists() and (root / "var/lib/rancher/k3s/server/db").exists() else None,
         "others": [name for name, path in OTHERS.items() if (root / path).exists()],
-        "containerd_templates": sorted(str(path.relative_to(root)) for path in (root / TEMPLATES).glob("*.tmpl")),
+        "containerd_templates": sorted(f"/{path.relative_to(root)}" for path in (root / TEMPLATES).glob("*.tmpl")),
     }
