@@ -36,10 +36,10 @@ molecule: .venv/.rackstart ## every role on throw-away hosts: foreseen, done, re
 lab: .venv/.rackstart ## bootstrap.py --inventory lab from nothing, again, altered by hand, killed, with faults; the lab is gone at its end (root)
 	pytest tests/lab -m 'not chaos'
 
-coverage: .venv/.rackstart ## which tasks molecule and lab have run, into docs/coverage.md; fails below 95 %
-	python -m tests.coverage
+test: lint unit contract molecule lab ## all of the above
 
-test: lint unit contract molecule lab coverage ## all of the above
+coverage: .venv/.rackstart ## which tasks `make test` has run, into docs/coverage.md; fails below 95 %
+	python -m tests.coverage
 
 chaos: .venv/.rackstart ## ten kills of the wrapper, ten with its children, every alteration by itself (root)
 	pytest tests/lab -m chaos

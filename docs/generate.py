@@ -14,6 +14,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/stages.md": stages.table,
     "docs/preflight.md": preflight.page,
     "docs/verdict.md": verdict.page,
+    "docs/roles.md": roles.overview,
 }
 
 
