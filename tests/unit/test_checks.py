@@ -53,7 +53,7 @@ RED = [
     ("groups.roles", "inventory", {"hosts/server-1/groups": ["k3s_server", "k3s_agent", "storage"]}),
     ("groups.schedulable", "inventory", {"hosts/server-1/taints": [{"key": "nvidia.com/gpu"}]}),
     ("os.supported", "gpu-1", {f"{AT}/os": {"id": "ubuntu", "version_id": "20.04"}}),
-    ("os.supported", "gpu-1", {f"{AT}/os": {"id": "rocky", "version_id": "8.10"}}),
+    ("os.supported", "gpu-1", {f"{AT}/os": {"id": "rocky", "version_id": "9.6"}}),
     ("os.supported", "gpu-1", {f"{AT}/os": {"id": "arch", "version_id": ""}}),
     ("os.architecture", "gpu-1", {f"{AT}/arch": "aarch64"}),
     ("os.clock", "gpu-1", {f"{AT}/time_offset": -90.0}),
