@@ -107,9 +107,7 @@ def test_a_play_that_ends_for_all_stops_what_needs_it(project: Project, playbook
     assert [stage["state"] for stage in result(capsys)["stages"]] == ["failed", "blocked", "blocked"]
 
 
-def test_a_stage_without_hosts_does_not_let_a_failure_by(
-    project: Project, playbook: Playbook, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_stage_without_hosts_does_not_let_a_failure_by(project: Project, playbook: Playbook, capsys: pytest.CaptureFixture[str]) -> None:
     playbook("host", FAIL_ON_GPU_2.replace("gpu-2", "server-1"))
     assert rackstart(project, "--from", "host", "--limit", "server-1", "--json") == 1
     states = {stage["stage"]: stage["state"] for stage in result(capsys)["stages"]}
