@@ -21,18 +21,17 @@ class Played:
 @pytest.fixture(scope="module")
 def played() -> list[Played]:
     """The last six: check and run on a clean host, run again, check and run on an altered host, check on the mended one."""
-    found: list[Played] = []
-    ours = False
+    found: dict[str, Played] = {}
     converge = f"molecule/{os.environ['MOLECULE_SCENARIO_NAME']}/converge.yml"
     for line in Path(os.environ["RACKSTART_RECORD"]).read_text().splitlines():
         entry = json.loads(line)
         if "playbook" in entry:
-            ours = entry["playbook"] == converge
-            found += [Played(entry["check"])] if ours else []
-        elif ours and entry["outcome"] == "changed":
-            found[-1].changed.add((entry["task"], entry["name"], entry["host"]))
-    assert [play.check for play in found[-6:]] == [True, False, False, True, False, True]
-    return found[-6:]
+            found |= {entry["run"]: Played(entry["check"])} if entry["playbook"] == converge else {}
+        elif entry["run"] in found and entry["outcome"] == "changed":
+            found[entry["run"]].changed.add((entry["task"], entry["name"], entry["host"]))
+    last = list(found.values())[-6:]
+    assert [play.check for play in last] == [True, False, False, True, False, True]
+    return last
 
 
 def test_on_a_clean_host_nothing_is_changed_that_was_not_foretold(played: list[Played]) -> None:

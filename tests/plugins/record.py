@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ name: record
 type: notification
 short_description: Appends what every task did to a file
 description:
-  - One line of JSON for each task and host, and one at the start of each playbook, in the file that RACKSTART_RECORD names.
+  - One line of JSON for each task and host, and one at the start of each playbook, in the file that RACKSTART_RECORD names; others may
+    write there at the same time, and C(run) tells whose a line is.
   - Where a task's name is that of RACKSTART_STOP, Ansible is killed before it.
 """
 
@@ -29,11 +31,15 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     CALLBACK_NAME = "record"
     CALLBACK_NEEDS_ENABLED = True
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._run = uuid.uuid4().hex
+
     def _write(self, **entry: object) -> None:
         record = Path(os.environ["RACKSTART_RECORD"])
         record.parent.mkdir(exist_ok=True)
         with record.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+            file.write(json.dumps({"run": self._run} | entry) + "\n")
 
     def _result(self, result: Any, outcome: str) -> None:
         path, line = result.task.get_path().rsplit(":", 1)
