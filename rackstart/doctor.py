@@ -58,6 +58,11 @@ def refuses(check: dict[str, Any]) -> bool:
     return _state(check) == "required"
 
 
+def concerns_a_run(check: dict[str, Any]) -> bool:
+    """Whether a check stops a run, or would without its waiver; all else is for `doctor` to show."""
+    return _state(check) in ("required", "waived")
+
+
 def show(console: Console, checks: list[dict[str, Any]], every: bool) -> None:
     """Print what stops a run and what is waived; with `every` also advice, what could not be judged, and what is green.
 
@@ -67,14 +72,13 @@ def show(console: Console, checks: list[dict[str, Any]], every: bool) -> None:
     for column in ("check", "target", "", "seen", "expected", "what to do"):
         table.add_column(column, overflow="fold")
     for state, style in _STYLES.items():
-        if every or state in ("required", "waived"):
-            alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-            for check in checks:
-                if _state(check) == state:
-                    alike.setdefault(_likeness(check), []).append(check)
-            for found in alike.values():
-                seen, expected = _common(found, "seen"), _common(found, "expected")
-                table.add_row(found[0]["id"], _targets(found), state, seen, expected, _remedy(found), style=style)
+        alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for check in checks:
+            if _state(check) == state and (every or concerns_a_run(check)):
+                alike.setdefault(_likeness(check), []).append(check)
+        for found in alike.values():
+            seen, expected = _common(found, "seen"), _common(found, "expected")
+            table.add_row(found[0]["id"], _targets(found), state, seen, expected, _remedy(found), style=style)
     if table.row_count:
         console.print(table)
         console.print("docs/preflight.md#CHECK has each check")

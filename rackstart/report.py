@@ -19,7 +19,7 @@ def show(console: Console, output: Console, project: Project, request: Request, 
     for result in outcome.results:
         if result.state == "failed" and not _reported(result, outcome):
             failure.show(console, project, outcome.directory, result, onward)
-    if outcome.checks and (request.command == "doctor" or not all(check["ok"] for check in outcome.checks)):
+    if outcome.checks and (request.command == "doctor" or any(map(doctor.concerns_a_run, outcome.checks))):
         doctor.show(output, outcome.checks, every=request.command == "doctor")
     if request.command == "check":
         _show_changes(output, outcome.results)
