@@ -2,15 +2,13 @@
 
 import os
 import secrets
-import subprocess
 from pathlib import Path
 
-from lab import packages
+from lab import debian, packages
 from lab.build import build, remove
-from lab.shell import LabError, run
+from lab.shell import run
 
 HERE = Path(__file__).parent / "image"
-SUITE = "bookworm"
 USER = "rack"
 DISK = "4G"  # sparse
 # What the roles install is not in it.
@@ -24,8 +22,8 @@ MACHINE = ["debian-archive-keyring", "e2fsprogs", "mmdebstrap", "openssh-client"
 def artifact() -> Path:
     """Directory with disk.ext4, vmlinuz, initrd.img, the login (id, id.pub, become_password) and the machines' ssh key; needs root."""
     packages.ensure(MACHINE)
-    params = {"suite": SUITE, "packages": PACKAGES, "disk": DISK}
-    return build("vm", [HERE.with_suffix(".py"), HERE], params, _make)
+    params = {"packages": PACKAGES, "disk": DISK}
+    return build("vm", [Path(debian.__file__), HERE.with_suffix(".py"), HERE], params, _make)
 
 
 def _make(out: Path) -> None:
@@ -35,17 +33,7 @@ def _make(out: Path) -> None:
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "rackstart-vm", "-f", out / name])
     _private(out / "password_hash", run(["openssl", "passwd", "-6", "-stdin"], stdin=password))
     root = out / "root"
-    command = [
-        "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--skip=cleanup/apt/lists",
-        f"--include={','.join(PACKAGES)}",
-        "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=force-unsafe-io",
-        f"--customize-hook=copy-in {HERE}/etc /",
-        f"--customize-hook={HERE}/customize \"$1\" {USER} {out}",
-        SUITE, str(root),
-    ]  # fmt: skip
-    done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode:
-        raise LabError("the machines' disk was not built; mmdebstrap said:\n  " + "\n  ".join(done.stdout.splitlines()[-15:]))
+    debian.install(root, PACKAGES, [f"copy-in {HERE}/etc /", f'{HERE}/customize "$1" {USER} {out}'])
     disk = out / "disk.ext4"
     _private(disk, "")
     run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", root, disk, DISK])
