@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.rackstart.cluster.plugins.module_utils import driver
+from ansible_collections.rackstart.cluster.plugins.module_utils import driver, probe_system
 from ansible_collections.rackstart.cluster.plugins.modules import mok, nvidia_driver
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +54,7 @@ def test_the_kind_of_the_loaded_modules(tmp_path: Path, version: str, expected: 
 def test_secure_boot(tmp_path: Path, state: str | None, expected: bool) -> None:
     if state is not None:
         lay(tmp_path, {"sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c": state})
-    assert nvidia_driver.secure_boot(tmp_path) is expected
+    assert bool(probe_system.secure_boot(tmp_path)) is expected
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.rackstart.cluster.plugins.module_utils import driver, probe, probe_health
+from ansible_collections.rackstart.cluster.plugins.module_utils import driver, probe, probe_health, probe_system
 from ansible_collections.rackstart.cluster.plugins.module_utils.gpus import NVSWITCHES
 
 DOCUMENTATION = """
@@ -137,13 +137,6 @@ def kind(root: Path = probe.ROOT) -> str:
     return "" if not told else "open" if "Open Kernel Module" in told[1] else "proprietary"
 
 
-def secure_boot(root: Path = probe.ROOT) -> bool:
-    """The variable's last byte, after four of attributes."""
-    for variable in (root / "sys/firmware/efi/efivars").glob("SecureBoot-*"):
-        return variable.read_bytes()[-1:] == b"\x01"
-    return False
-
-
 def installed(manager: str, names: list[str]) -> dict[str, list[str]]:
     """Version, and with apt the word hold for one that is held, of each installed package that a name, with wildcards, matches."""
     _, out, _ = probe.run(*QUERIES[manager], *names)
@@ -207,7 +200,7 @@ def main() -> None:
 
     names = driver.packages(plan, table, host["kernel"] if host["kernel_packaged"] else "")
     held, versions = names["pinned"] + names["floating"], driver.pattern(plan["version"], table["exact"])
-    sign = secure_boot() and not table["signed"]
+    sign = bool(probe_system.secure_boot()) and not table["signed"]
     needs = names["needs"] + (["mokutil"] if sign else [])
     missing = [name for name in needs if not installed(table["manager"], [name])] + [
         name for name in names["floating"] if name not in found
