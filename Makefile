@@ -36,7 +36,10 @@ molecule: .venv/.rackstart ## every role on throw-away hosts: foreseen, done, re
 lab: .venv/.rackstart ## bootstrap.py --inventory lab from nothing, again, altered by hand, killed, with faults; the lab is gone at its end (root)
 	pytest tests/lab -m 'not chaos'
 
-test: lint unit contract molecule lab ## all of the above
+test: .venv/.rackstart ## all of the above
+	$(MAKE) --jobs=2 --output-sync lint unit contract
+	$(MAKE) molecule
+	$(MAKE) lab
 
 coverage: .venv/.rackstart ## which tasks `make test` has run, into docs/coverage.md; fails below 95 %
 	python -m tests.coverage
