@@ -1,5 +1,6 @@
 """The form that the files of roles and playbooks have."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,3 +33,21 @@ def others(tasks: list[dict[str, Any]]) -> Iterator[str]:
 @pytest.mark.parametrize("file", CONTENTS, ids=name)
 def test_main_is_a_table_of_contents(file: Path) -> None:
     assert list(others(yaml.safe_load(file.read_text()))) == []
+
+
+def modes(node: Any) -> Iterator[str]:
+    """Every mode that a file or directory is declared with."""
+    if isinstance(node, dict):
+        yield from (value for key, value in node.items() if key == "mode" and isinstance(value, str))
+        for value in node.values():
+            yield from modes(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from modes(item)
+    elif isinstance(node, str):
+        yield from re.findall(r"'mode': '(\d+)'", node)
+
+
+@pytest.mark.parametrize("file", FILES, ids=name)
+def test_nothing_is_declared_that_others_may_write(file: Path) -> None:
+    assert [mode for mode in modes(yaml.safe_load(file.read_text())) if int(mode, 8) & 0o022] == []
