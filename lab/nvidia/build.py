@@ -1,6 +1,7 @@
-"""NVIDIA's two package repositories for Debian 12, with stand-ins under the true package names."""
+"""NVIDIA's package repositories for each distribution, and what Ubuntu's archive has of the driver, with stand-ins under the true names."""
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,28 +19,32 @@ CONTROL = {
 
 
 def artifact() -> Path:
-    """A directory to serve: developer.download.nvidia.com/... and nvidia.github.io/... as upstream lays them out, with their keys."""
+    """A directory to serve: HOST/PATH as upstream lays it out, with the keys."""
+    kernel = os.uname().release
+    words = {"KERNEL": kernel, "FLAVOUR": re.sub(r"^[^-]*-(\d+-)?", "", kernel)}
 
     def make(out: Path) -> None:
         packages.ensure(["apt-utils", "gnupg"])
-        for repository in yaml.safe_load((HERE / "packages.yml").read_text()).values():
+        text = re.sub("|".join(words), lambda word: words[word[0]], (HERE / "packages.yml").read_text())
+        for repository in yaml.safe_load(text).values():
             directory = out / repository["directory"]
             directory.mkdir(parents=True)
             for version in repository["versions"]:
                 for name, fields in repository["packages"].items():
                     _package(name, {"Version": version} | fields, directory)
             _index(directory, repository["owner"])
-            _sign(directory, repository["owner"], out / repository["key"])
+            _sign(directory, repository["owner"], directory / repository["key"])
 
-    return build("nvidia", [HERE / name for name in ("build.py", "models.json", "packages.yml", "packages")], {}, make)
+    return build("nvidia", [HERE / name for name in ("build.py", "models.json", "packages.yml", "packages")], words, make)
 
 
 def _package(name: str, fields: dict[str, str], directory: Path) -> None:
     """Write one .deb: its files with @NUMBER@, in names too, replaced by the version without the packaging's revision."""
+    fields = dict(fields)
     number = fields["Version"].rpartition("-")[0]
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
         root = Path(scratch) / "root"
-        source = HERE / "packages" / name
+        source = HERE / "packages" / fields.pop("files", name)
         for file in sorted(file for file in source.rglob("*") if file.is_file()):
             target = root / str(file.relative_to(source)).replace("@NUMBER@", number)
             target.parent.mkdir(parents=True, exist_ok=True)

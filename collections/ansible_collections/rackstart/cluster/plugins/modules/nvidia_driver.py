@@ -60,6 +60,10 @@ distribution:
   description: The entry of distributions that was used.
   type: str
   returned: success
+release:
+  description: The distribution with its version, as NVIDIA names its repositories, such as ubuntu2404.
+  type: str
+  returned: success
 pattern:
   description: The versions that pinned packages may have, with wildcards.
   type: str
@@ -124,6 +128,13 @@ QUERIES = {
 }
 
 
+def family(system: dict[str, str]) -> tuple[str, str]:
+    """Entry of the table, and name of NVIDIA's repository, for an operating system as os-release tells of it."""
+    distribution = FAMILY.get(system["id"], system["id"])
+    major, _, minor = system["version_id"].partition(".")
+    return distribution, f"{distribution}{major}{minor if distribution == 'ubuntu' else ''}"
+
+
 def switches(root: Path = probe.ROOT) -> bool:
     """NVSwitches: NVIDIA's on the PCI bus, or from NVLink 5 on a network adapter whose vital product data names switch management."""
     devices = (root / "sys/bus/pci/devices").glob("*")
@@ -183,7 +194,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     params, host, look = module.params, probe.identity(), probe.gpu()
-    distribution = FAMILY.get(host["os"]["id"], host["os"]["id"])
+    distribution, release = family(host["os"])
     table = params["distributions"].get(distribution)
     if not table:
         names = ", ".join(sorted(params["distributions"]))
@@ -211,12 +222,13 @@ def main() -> None:
     while (problem := shortfall(look, plan)) and time.monotonic() - looked < params["wait"]:
         time.sleep(2)
         look = probe.gpu()
-    surplus = [] if plan["adopt"] else [name for name in found if name not in held]
+    surplus = [] if plan["adopt"] else [name for name in found if name not in held + needs]
     disturbing, cordoned = bool(stale or (wrong and not plan["adopt"])) and node(), Path(CORDONED).exists()
     module.exit_json(
         changed=False,
         plan=plan,
         distribution=distribution,
+        release=release,
         pattern=versions,
         pinned=names["pinned"],
         held=held,
