@@ -39,7 +39,7 @@ def describe(name: str, address: str, gpus: list[str], suite: str = debian.SUITE
     if gpus and (engine := cached(build_engine)):
         all_binds[str(engine)] = ENGINE_TARGET
     kind = suites.find(suite)
-    return Host(name, address, gpus, str(build_root(kind.release)), all_binds, kind.files)
+    return Host(name, address, gpus, str(build_root(kind.release, kind.packages)), all_binds, kind.files)
 
 
 def up(wanted: list[Host]) -> list[str]:

@@ -1,5 +1,6 @@
 """The Debian root file systems, one of each release, that lab hosts share below their own changes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab import debian, packages
@@ -17,11 +18,11 @@ CONTAINERS = ["conntrack", "containerd", "containernetworking-plugins", "ethtool
 NFS_MOUNT = ["fuse3", "libnfs13"]  # what lab/nfs_mount is linked with: the machine's release has them, a later one no longer
 
 
-def artifact(release: str = debian.SUITE) -> Path:
-    """The root directory of a release of Debian; needs root and a Debian archive."""
+def artifact(release: str = debian.SUITE, further: Sequence[str] = ()) -> Path:
+    """The root directory of a release of Debian, with further packages; needs root and a Debian archive."""
     packages.ensure(packages.HOSTS)
     mount = nfs_mount.artifact() if release == debian.SUITE else None
-    names = OPERATING_SYSTEM + CONTAINERS + (NFS_MOUNT if mount else [])
+    names = OPERATING_SYSTEM + CONTAINERS + (NFS_MOUNT if mount else []) + [*further]
     params = {"release": release, "packages": names, "nfs_mount": mount.name if mount else ""}
     inputs = [Path(debian.__file__), HERE / "build.py", HERE / "files", HERE / "customize"]
     return build(f"root-{release}", inputs, params, lambda out: _make(out, names, mount, release))

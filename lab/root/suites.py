@@ -14,6 +14,7 @@ TABLE = Path(__file__).with_suffix(".yml")
 @dataclass(frozen=True)
 class Suite:
     release: str  # of Debian, which is installed
+    packages: list[str] = field(default_factory=list)  # besides those of every host
     files: dict[str, str] = field(default_factory=dict)  # path -> text, laid over it
 
 
@@ -22,5 +23,6 @@ def find(name: str) -> Suite:
     table = yaml.safe_load(TABLE.read_text())
     if name not in table:
         raise LabError(f"unknown suite {name!r}: {TABLE.parent.name}/{TABLE.name} has {', '.join(table)}")
-    kernel = os.uname().release
-    return Suite(table[name]["release"], {path.format(kernel=kernel): text for path, text in table[name]["files"].items()})
+    kernel, found = os.uname().release, table[name]
+    files = {path.format(kernel=kernel): text for path, text in found.get("files", {}).items()}
+    return Suite(found["release"], found.get("packages", []), files)

@@ -124,11 +124,11 @@ def test_why_not_every_gpu_can_be_used(
         ),
         (
             "rhel", [B200], ["nvidia-driver-cuda", "nvidia-persistenced", "kmod-nvidia-open-dkms", "nvidia-fabricmanager"], ["nvlsm"],
-            [f"kernel-devel-{KERNEL}", "kernel-devel-matched", "python3-dnf-plugin-versionlock"],
+            [f"kernel-devel-{KERNEL}", "kernel-devel-matched"],
         ),
         (
             "rhel", [V100], ["nvidia-driver-cuda", "nvidia-persistenced", "kmod-nvidia-latest-dkms"], [],
-            [f"kernel-devel-{KERNEL}", "kernel-devel-matched", "python3-dnf-plugin-versionlock"],
+            [f"kernel-devel-{KERNEL}", "kernel-devel-matched"],
         ),
     ],
 )  # fmt: skip
@@ -182,6 +182,18 @@ def test_names_of_distributions(id: str, version: str, expected: tuple[str, str]
 )
 def test_versions_that_packages_may_have(wanted: str, exact: bool, expected: str) -> None:
     assert driver.pattern(wanted, exact) == expected
+
+
+def test_what_dnf_has_locked_counts_as_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "# Added lock on Wed Nov 25\nnvidia-driver-cuda-3:580.173.02-1.el9.*\n!kmod-nvidia-open-dkms-3:595.91.07-1.el9.*\n"
+    lay(tmp_path, {"etc/dnf/plugins/versionlock.list": lines, "rpm": "#!/bin/sh\nprintf 'installed %s 580.173.02-1.el9\\n' $LISTED\n"})
+    (tmp_path / "rpm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("LISTED", "nvidia-driver-cuda kmod-nvidia-open-dkms")
+    assert nvidia_driver.installed("dnf", ["*nvidia*"], tmp_path) == {
+        "nvidia-driver-cuda": ["580.173.02-1.el9", "hold"],
+        "kmod-nvidia-open-dkms": ["580.173.02-1.el9"],
+    }
 
 
 MOKUTIL = """#!/bin/sh

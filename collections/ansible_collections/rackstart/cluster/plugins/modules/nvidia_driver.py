@@ -93,8 +93,8 @@ surplus:
   type: list
   elements: str
   returned: success
-replaced:
-  description: Packages that are installed and will be replaced, those of surplus among them.
+locked:
+  description: Packages that are held and will be replaced, those of surplus among them.
   type: list
   elements: str
   returned: success
@@ -122,6 +122,7 @@ cordoned:
 
 CORDONED = "/var/lib/rackstart/cordoned"  # the playbook's note that it, and nobody else, has cordoned the node
 FAMILY = {"rocky": "rhel", "almalinux": "rhel"}
+LOCKS = "etc/dnf/plugins/versionlock.list"  # NAME-EPOCH:VERSION-RELEASE.*, one a line
 QUERIES = {
     "apt": ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package} ${Version} ${db:Status-Want}\\n"],
     "dnf": ["rpm", "--query", "--all", "--queryformat=installed %{NAME} %{VERSION}-%{RELEASE}\\n"],
@@ -148,10 +149,14 @@ def kind(root: Path = probe.ROOT) -> str:
     return "" if not told else "open" if "Open Kernel Module" in told[1] else "proprietary"
 
 
-def installed(manager: str, names: list[str]) -> dict[str, list[str]]:
-    """Version, and with apt the word hold for one that is held, of each installed package that a name, with wildcards, matches."""
+def installed(manager: str, names: list[str], root: Path = probe.ROOT) -> dict[str, list[str]]:
+    """Version, and the word hold for one that is held, of each installed package that a name, with wildcards, matches."""
     _, out, _ = probe.run(*QUERIES[manager], *names)
-    return {row[1]: row[2:] for row in map(str.split, out.splitlines()) if row[0] == "installed"}
+    found = {row[1]: row[2:] for row in map(str.split, out.splitlines()) if row[0] == "installed"}
+    if manager == "dnf":
+        for name in re.findall(r"^([^#!\s]\S*)-[^-\s]+-[^-\s]+$", probe.text(root / LOCKS), re.M):
+            found.get(name, []).append("hold")
+    return found
 
 
 def staleness(look: dict[str, Any], plan: driver.Plan) -> str:
@@ -235,7 +240,7 @@ def main() -> None:
         loose=[name for name in held if name in wrong or "hold" not in found.get(name, [])],
         lacking=[] if plan["adopt"] else [*missing, *(f"{name}{table['separator']}{versions}" for name in wrong)],
         surplus=surplus,
-        replaced=surplus + [name for name in wrong if name in found and not plan["adopt"]],
+        locked=[name for name in surplus + ([] if plan["adopt"] else wrong) if "hold" in found.get(name, [])],
         stale=stale,
         problem=problem,
         sign=sign and not plan["adopt"],
