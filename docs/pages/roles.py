@@ -68,18 +68,10 @@ def overview() -> str:
         played = ", ".join(f"[{name}](../molecule/{name}/converge.yml)" for name in scenarios.of(role))
         real, emulated = (", ".join(scenarios.distributions(role, kind)) or ON_NONE for kind in (False, True))
         tried.append((link, played, measured.tasks(role), real, emulated, measured.faults(role), measured.mutants(role)))
-    distributions = table(("distribution", "how tests have it"), _distributions())
+    roles, how = table(("role", "what it does", "variables"), rows), table(TRIED, tried)
+    had = table(("distribution", "how tests have it"), _distributions())
     return text(
-        OVERVIEW,
-        *table(("role", "what it does", "variables"), rows),
-        "",
-        *HOW,
-        "",
-        *table(TRIED, tried),
-        "",
-        *DISTRIBUTIONS,
-        "",
-        *distributions,
+        OVERVIEW, *roles, "", *HOW, "", *how, "", *DISTRIBUTIONS, "", *table(("distribution", "how tests have it"), _distributions())
     )
 
 
