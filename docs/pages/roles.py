@@ -70,9 +70,7 @@ def overview() -> str:
         tried.append((link, played, measured.tasks(role), real, emulated, measured.faults(role), measured.mutants(role)))
     roles, how = table(("role", "what it does", "variables"), rows), table(TRIED, tried)
     had = table(("distribution", "how tests have it"), _distributions())
-    return text(
-        OVERVIEW, *roles, "", *HOW, "", *how, "", *DISTRIBUTIONS, "", *table(("distribution", "how tests have it"), _distributions())
-    )
+    return text(OVERVIEW, *roles, "", *HOW, "", *how, "", *DISTRIBUTIONS, "", *had)
 
 
 def _distributions() -> Iterator[tuple[str, ...]]:
