@@ -34,8 +34,10 @@ Preflight takes these, and refuses others by name (`os.supported`, which can be 
 Emulated means: a host of Debian 12 whose os-release says that it is another, and a mirror that has packages under the names of that
 distribution and of NVIDIA's repository for it. It shows that the roles take the branch of that distribution, with the names, files and
 commands that it is given there. It does not show that the distribution has these packages in these versions, that they depend on one
-another as the stand-ins do, or how its own kernel, systemd, Python and tools behave.
+another as the stand-ins do, or how its own kernel, systemd, Python and tools behave: SELinux and firewalld of RHEL among them, and a
+server of NFS or of k3s on it. What no scenario plays there has nothing of its own for that distribution but names of packages.
 """.splitlines()
+NAMES = {"debian": "Debian", "ubuntu": "Ubuntu", "rhel": "RHEL", "rocky": "Rocky Linux"}
 Options = dict[str, dict[str, Any]]
 
 
@@ -77,7 +79,7 @@ def _distributions() -> Iterator[tuple[str, ...]]:
     """Each that preflight accepts."""
     for id, versions in SUPPORTED.items():
         for version in versions:
-            yield f"{id.capitalize()} {version}", "run" if id in RUN else "emulated"
+            yield f"{NAMES[id]} {version}", "run" if id in RUN else "emulated"
 
 
 def _specs(role: str) -> dict[str, dict[str, Any]]:

@@ -26,7 +26,7 @@ def test_the_certificate_authority_is_trusted(host: Host) -> None:
 
 
 def test_dnf_is_told_of_the_proxy(host: Host) -> None:
-    assert "proxy=http://10.77.0.2\n" in host.file("/etc/dnf/dnf.conf").content_string
+    assert "proxy=http://10.77.0.2:80\n" in host.file("/etc/dnf/dnf.conf").content_string
 
 
 def test_the_driver_is_that_of_nvidias_repository_for_this_release(host: Host) -> None:
