@@ -5,7 +5,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help lint unit contract molecule lab coverage test test-vm chaos bench clean
+.PHONY: help lint unit contract molecule molecule-hosts molecule-cluster lab coverage test test-vm chaos bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,16 @@ contract: .venv/.rackstart ## manifests against Kubernetes' schemas, engine argu
 molecule: .venv/.rackstart ## every role on throw-away hosts: foreseen, done, repeated, altered by hand, foreseen, mended, verified (root)
 	rm -f .ansible/record.jsonl
 	molecule destroy -s default
-	molecule test --all
+	molecule create -s default
+	$(MAKE) --jobs=2 molecule-hosts molecule-cluster
+	molecule destroy -s default
+
+# Side by side, since the one's hosts are not the other's; each line of output begins with whose it is.
+ON_CLUSTER := gpu_operator inference model_volume node_labels
+molecule-hosts:
+	molecule test --destroy never --all $(addprefix --exclude=,default $(ON_CLUSTER)) 2>&1 | sed -u 's/^/hosts: /'
+molecule-cluster:
+	molecule test --destroy never $(addprefix --scenario-name=,$(ON_CLUSTER)) 2>&1 | sed -u 's/^/cluster: /'
 
 lab: .venv/.rackstart ## bootstrap.py --inventory lab from nothing, again, altered by hand, killed, with faults; the lab is gone at its end (root)
 	pytest tests/lab -m 'not chaos'
