@@ -19,14 +19,23 @@ Generated from the roles, the scenarios of molecule and `measured/` by `docs/gen
 """
 HOW = """## How they are tried
 
-`make molecule` plays every scenario on hosts of the lab. Those that are emulated are Debian hosts which report another distribution and
-find its packages' names on the mirror: the role's branch is run, not the distribution. Roles without hosts act on the cluster from the
-controller. Tasks are those that some test has run, faults what `make test-faults` let fail, hang and lie, mutations what `make mutations`
-broke and some test saw.
+`make molecule` plays every scenario on hosts of the lab; a role without distributions acts on the cluster, or judges, from the controller.
+Tasks are those that some test has run, faults what `make test-faults` let fail, hang and lie, mutations what `make mutations` broke and
+some test saw.
 """.splitlines()
 TRIED = ("role", "scenarios", "tasks run", "distributions", "emulated", "faults", "mutations")
 ON_NONE = "-"
 LONGEST = 80  # characters of a default that is shown in the table
+DISTRIBUTIONS = """## Distributions
+
+Preflight takes those of `os.supported` and refuses others by name, which can be [waived](preflight.md).
+
+Emulated means: a host of Debian 12 whose os-release says that it is another, and a mirror that has packages under the names of that
+distribution and of NVIDIA's repository for it. It shows that the roles take the branch of that distribution, with the names, files and
+commands that it is given there. It does not show that the distribution has these packages in these versions, that they depend on one
+another as the stand-ins do, or how its own kernel, systemd, Python and tools behave.
+""".splitlines()
+HAVE = ("distribution", "how tests have it", "scenarios")
 Options = dict[str, dict[str, Any]]
 
 
@@ -59,7 +68,18 @@ def overview() -> str:
         played = ", ".join(f"[{name}](../molecule/{name}/converge.yml)" for name in scenarios.of(role))
         real, emulated = (", ".join(scenarios.distributions(role, kind)) or ON_NONE for kind in (False, True))
         tried.append((link, played, measured.tasks(role), real, emulated, measured.faults(role), measured.mutants(role)))
-    return text(OVERVIEW, *table(("role", "what it does", "variables"), rows), "", *HOW, "", *table(TRIED, tried))
+    return text(
+        OVERVIEW,
+        *table(("role", "what it does", "variables"), rows),
+        "",
+        *HOW,
+        "",
+        *table(TRIED, tried),
+        "",
+        *DISTRIBUTIONS,
+        "",
+        *table(HAVE, scenarios.table()),
+    )
 
 
 def _specs(role: str) -> dict[str, dict[str, Any]]:

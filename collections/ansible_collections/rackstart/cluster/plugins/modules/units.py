@@ -98,8 +98,8 @@ def main() -> None:
     if not module.check_mode and any(state["NeedDaemonReload"] == "yes" or state["LoadState"] == "not-found" for state in states):
         module.run_command(["systemctl", "daemon-reload"], check_rc=True)
         states = show(module, names, PROPERTIES)
-    for unit, state in zip(units, states, strict=True):
-        for verb in verbs(state, written(unit["files"])):
+    for place, unit in enumerate(units):
+        for verb in verbs(states[place], written(unit["files"])):
             changes.append(f"{unit['name']} {DONE[verb]}")
             if module.check_mode:
                 continue
