@@ -45,7 +45,8 @@ class Host:
     def load(cls, name: str) -> "Host":
         """A host that was made before; LabError when there is none."""
         try:
-            return cls(**json.loads((paths.HOSTS / name / "host.json").read_text()))
+            record = json.loads((paths.HOSTS / name / "host.json").read_text())
+            return cls(**{key: record[key] for key in cls.__dataclass_fields__ if key in record})  # another checkout may have made it
         except FileNotFoundError as error:
             there = ", ".join(sorted(path.name for path in paths.HOSTS.glob("[a-z]*"))) or "none"
             raise LabError(f"the lab has no host {name}; hosts: {there}") from error

@@ -9,6 +9,7 @@ from rackstart import graph
 from rackstart.journal import Record
 from rackstart.stages import STAGES
 
+RACK = 100  # hosts for which doctor's time is projected
 TASKS = ("ok", "failed", "unreachable", "skipped")  # of Ansible's recap; "changed" ones are among "ok"
 
 
@@ -59,7 +60,8 @@ class Run:
 
 @dataclass(frozen=True)
 class Bench:
-    """All that `make bench` measured: runs from no hosts and again, seconds of site.yml from no hosts, bytes of memory and disk."""
+    """All that `make bench` measured: runs from no hosts and again, seconds of site.yml from no hosts, bytes of memory and disk, and
+    seconds of doctor by the number of hosts."""
 
     first: Run
     second: Run
@@ -68,6 +70,13 @@ class Bench:
     disk: float
     cores: int
     machine_memory: float
+    doctor: Mapping[int, float]
+
+    @property
+    def rack_doctored(self) -> float:
+        """Seconds of doctor for a rack, by the straight line through the fewest and the most hosts that were measured."""
+        few, many = min(self.doctor), max(self.doctor)
+        return self.doctor[few] + (self.doctor[many] - self.doctor[few]) / (many - few) * (RACK - few)
 
 
 @dataclass(frozen=True)
@@ -134,6 +143,7 @@ def targets(bench: Bench) -> list[Target]:
         Target(f"tasks of one host in one stage, the largest ({stage} on {host})", tasks, 40),
         Target("second run", second.command, 75, "s", below=True),
         Target("second run: changed", sum(span.changed for span in second.spans), 0),
+        Target(f"doctor for {RACK} hosts, projected from those measured", bench.rack_doctored, 60, "s", below=True),
         Target("memory at its peak", bench.memory / 2**30, 14, "GiB", digits=1),
         Target("disk", bench.disk / 1e9, 20, "GB", digits=1),
     ]

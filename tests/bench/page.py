@@ -2,7 +2,7 @@
 
 from html import escape
 
-from tests.bench.figures import TASKS, Bench, Run, Target, targets
+from tests.bench.figures import RACK, TASKS, Bench, Run, Target, targets
 
 LEFT, RIGHT, TOP, ROW, BAR, MARGIN = 130, 60, 56, 30, 20, 20
 SCALE = 720  # width of the whole run
@@ -34,6 +34,11 @@ add up to {sum_seconds:.0f} s. `ansible-playbook playbooks/site.yml`, on hosts a
 | host | tasks of the whole path | of the largest stage |
 | --- | ---: | ---: |
 {tasks}
+
+## Doctor
+
+Measured: {doctor}. The straight line through both gives {rack_doctored:.0f} s for {rack} hosts; that is a projection, and
+not a measurement. The hosts are the lab's, as new, and share the machine's cores with Ansible, as a rack's would not.
 
 ## How it was measured
 
@@ -120,6 +125,9 @@ def page(bench: Bench) -> str:
         stages="\n".join(stages),
         tasks="\n".join(tasks),
         kinds=" + ".join(TASKS),
+        doctor=", ".join(f"{seconds:.1f} s for {hosts} hosts" for hosts, seconds in bench.doctor.items()),
+        rack_doctored=bench.rack_doctored,
+        rack=RACK,
     )
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ ROOT = paths.REPO
 INVENTORY = ROOT / "inventories/lab"
 STATE = Path(platformdirs.user_state_path("rackstart")) / "lab"
 SECOND_GPU = "0000:18:00.0"  # of each GPU host
+COMMANDS: set[bytes] = set()  # every command line of the machine and its hosts that was seen while bootstrap.py ran
 MODEL = yaml.safe_load((INVENTORY / "group_vars/all/models.yml").read_text())["models"][0]
 
 
@@ -77,6 +78,7 @@ class Running:
     def wait(self, seconds: float, until: Callable[[], bool] = lambda: False) -> Finished | None:
         """How it ended; None when `until` came true before. Killed, and the test failed, after `seconds`."""
         while not until():
+            COMMANDS.update(command_lines())
             ended = self._ended()
             self._show()
             passed = time.monotonic() - self._started
@@ -106,11 +108,18 @@ class Running:
         self._shown = len(lines)
 
 
-def on(host: str, command: str) -> str:
-    """Standard output of a shell command run as root on a host of the lab."""
+def command_lines() -> Iterator[bytes]:
+    """Of every process of the machine, which those of the lab's hosts are among."""
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended
+            yield process.read_bytes()
+
+
+def on(host: str, command: str, given: str = "") -> str:
+    """Standard output of a shell command run as root on a host of the lab, with `given` on its standard input."""
     words = [*hosts.ssh_command(Host.load(host)), f"sudo --stdin --prompt= sh -c {shlex.quote(command)}"]
     password = paths.BECOME_PASSWORD.read_text() + "\n"
-    return subprocess.run(words, input=password, capture_output=True, text=True, check=True, timeout=120).stdout
+    return subprocess.run(words, input=password + given, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
 def edit(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:

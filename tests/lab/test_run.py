@@ -2,15 +2,17 @@
 
 import json
 import random
+import stat
 import subprocess
 from collections.abc import Callable, Iterable
 
 import pytest
 
 from lab import paths
+from lab.host import Host
 from rackstart import journal, processes
 from rackstart.stages import STAGES
-from tests.lab.drive import MODEL, STATE, Finished, Running, api, cluster_id, on
+from tests.lab.drive import COMMANDS, MODEL, STATE, Finished, Running, api, cluster_id, on
 
 pytestmark = pytest.mark.lab
 
@@ -119,12 +121,41 @@ def test_secrets_are_nowhere_but_in_their_files(cluster: str) -> None:
     assert len(known) >= 3
     assert all(len(secret) >= 16 for secret in known.values())
     texts = {f"journal of {host}": on(host, "journalctl --no-pager --output=cat").encode() for host in HOSTS}
+    texts |= {f"command line {command!r}": command for command in COMMANDS}
     for folder in (STATE / "runs", STATE / "ssh", paths.REPO / ".ansible"):
         texts |= {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     for report in STATE.glob("*.json"):
         texts[str(report)] = report.read_bytes()
-    assert len(texts) > 20
+    assert any(b"ansible-playbook" in command for command in COMMANDS)
+    assert any(command.startswith(b"/usr/local/bin/k3s") for command in COMMANDS)
     assert [(place, name) for place, text in texts.items() for name, secret in known.items() if secret in text] == []
+
+
+# Files of a host, without other file systems but those of k3s and the kubelet, and without the layers of images.
+HOLDING = """
+umask 077
+cat >/run/looked-for
+find / /var/lib/rancher /var/lib/kubelet -xdev -type f -not -path '*/containerd/*' -exec grep -laFf /run/looked-for {} + |
+    xargs --no-run-if-empty --delimiter="\\n" stat --format='%U %a %n'
+rm /run/looked-for
+"""
+
+
+def test_what_holds_a_secret_on_a_host_is_closed_to_others(cluster: str) -> None:
+    looked_for = "\n".join(secret.decode() for secret in secrets().values())
+    for host in HOSTS:
+        holding = [line.split(maxsplit=2) for line in on(host, HOLDING, looked_for).splitlines()]
+        assert [path for _, _, path in holding if path.startswith("/etc/rancher/k3s/")]
+        assert [line for line in holding if line[0] != "root" or int(line[1], 8) & 0o077] == []
+
+
+def test_what_the_roles_write_others_can_only_read(cluster: str) -> None:
+    for host in HOSTS:
+        written = Host.load(host).directory / "upper"
+        paths_there = (path for folder in ("etc", "opt", "usr/local") for path in (written / folder).rglob("*"))
+        files = [path for path in paths_there if stat.S_ISREG(path.lstat().st_mode)]
+        assert any("rackstart" in path.name for path in files)
+        assert [str(path) for path in files if path.lstat().st_uid or path.lstat().st_mode & 0o022] == []
 
 
 def test_what_may_hold_secrets_is_closed_to_others(cluster: str) -> None:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import yaml
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.rackstart.cluster.plugins.module_utils import artifacts
+
 DOCUMENTATION = """
 name: artifact
 author: The Rackstart authors
@@ -41,13 +48,6 @@ _raw:
   type: list
   elements: dict
 """
-
-from pathlib import Path  # noqa: E402
-
-import yaml  # noqa: E402
-from ansible.errors import AnsibleLookupError  # noqa: E402
-from ansible.plugins.lookup import LookupBase  # noqa: E402
-from ansible_collections.rackstart.cluster.plugins.module_utils import artifacts  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[6]
 

@@ -3,6 +3,18 @@
 
 from __future__ import annotations
 
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.rackstart.cluster.plugins.module_utils import (
+    probe,
+    probe_health,
+    probe_k3s,
+    probe_network,
+    probe_storage,
+    probe_system,
+)
+
 DOCUMENTATION = """
 module: host_probe
 author: The Rackstart authors
@@ -73,18 +85,6 @@ probe:
   type: dict
   returned: always
 """
-
-import time  # noqa: E402
-
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
-from ansible_collections.rackstart.cluster.plugins.module_utils import (  # noqa: E402
-    probe,
-    probe_health,
-    probe_k3s,
-    probe_network,
-    probe_storage,
-    probe_system,
-)
 
 PARTS = ["gpu", "health", "k3s", "network", "storage", "system"]
 
