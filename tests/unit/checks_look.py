@@ -37,6 +37,7 @@ def probe(name: str, address: str, slots: tuple[str, ...]) -> dict[str, Any]:
         "exports": [], "mounts": [], "urls": {MIRROR: "200"}, "connects": {},
         "k3s": {
             "active": False, "version": "v1.34.3+k3s1", "server_url": "", "ca_sha256": None, "others": [], "containerd_templates": [],
+            "toolkit": [],
         },
         "interfaces": [{"name": "eno1", "mtu": 9000, "speed": 25000, "addresses": [address]}],
         "routes": [{"to": "0.0.0.0/0", "device": "eno1"}, {"to": "192.0.2.0/24", "device": "eno1"}],

@@ -96,6 +96,7 @@ RED = [
     ("k3s.upgrade", "gpu-1", {f"{AT}/k3s/version": "v1.35.1+k3s1"}),
     ("k3s.upgrade", "gpu-1", {f"{AT}/k3s/version": "v1.32.9+k3s1"}),
     ("k3s.one_cluster", "gpu-1", {"hosts/gpu-1/groups": ["k3s_server", "gpu"], f"{AT}/k3s/ca_sha256": "d" * 64}),
+    ("k3s.toolkit", "gpu-1", {f"{AT}/k3s/toolkit": ["/usr/local/nvidia/toolkit/nvidia-container-runtime"]}),
     ("k3s.server_url", "gpu-1", {f"{AT}/k3s/server_url": "https://198.51.100.1:6443"}),
     ("k3s.cgroup", "gpu-1", {f"{AT}/cgroup_version": 1, "k3s_version": "v1.35.0+k3s1"}),
     ("k3s.cgroup_controllers", "gpu-1", {f"{AT}/cgroup_controllers": ["cpu", "pids"]}),
