@@ -52,6 +52,8 @@ RED = [
     ("groups.gpu", "gpu-1", {"hosts/gpu-1/groups": ["gpu"]}),
     ("groups.roles", "inventory", {"hosts/server-1/groups": ["k3s_server", "k3s_agent", "storage"]}),
     ("groups.schedulable", "inventory", {"hosts/server-1/taints": [{"key": "nvidia.com/gpu"}]}),
+    ("settings.numbers", "gpu_operator_timeout", {"numbers/0/value": 0}),
+    ("settings.numbers", "gpu_operator_timeout", {"numbers/0/value": "ten minutes"}),
     ("os.supported", "gpu-1", {f"{AT}/os": {"id": "ubuntu", "version_id": "20.04"}}),
     ("os.supported", "gpu-1", {f"{AT}/os": {"id": "rocky", "version_id": "9.6"}}),
     ("os.supported", "gpu-1", {f"{AT}/os": {"id": "arch", "version_id": ""}}),

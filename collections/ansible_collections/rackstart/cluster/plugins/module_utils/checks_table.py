@@ -53,6 +53,8 @@ CHECKS = {
         "a server runs pods too: take it out of k3s_agent"),
     "groups.schedulable": Check("the taints of all nodes", "a node that repels no pods",
         "set gpu_taint: false, or add a node without GPUs: CoreDNS and the operator need a place"),
+    "settings.numbers": Check("each number that is set for a role", "from {low} to {high}",
+        "mend {name}; docs/roles.md leads to the role's README, which says what it means"),
     # Operating system
     "os.supported": Check("each host's operating system",
         "Debian 12 (tests run it), Debian 13, Ubuntu 22.04 or 24.04 (no test runs them)",
