@@ -11,7 +11,6 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.rackstart.cluster.plugins.module_utils import driver, probe, probe_health, probe_system
-from ansible_collections.rackstart.cluster.plugins.module_utils.gpus import NVSWITCHES
 
 DOCUMENTATION = """
 module: nvidia_driver
@@ -129,6 +128,7 @@ QUERIES = {
 }
 
 
+<<<<<<< HEAD
 def family(system: dict[str, str]) -> tuple[str, str]:
     """Entry of the table, and name of NVIDIA's repository, for an operating system as os-release tells of it."""
     distribution = FAMILY.get(system["id"], system["id"])
@@ -143,6 +143,8 @@ def switches(root: Path = probe.ROOT) -> bool:
     return on_bus or any("SW_MNG" in probe.text(path) for path in (root / "sys/class/infiniband").glob("*/device/vpd"))
 
 
+=======
+>>>>>>> 16b66135590575dcd71fb202f7cde6e42297103d
 def kind(root: Path = probe.ROOT) -> str:
     """Kind of the loaded kernel modules, or nothing where none are."""
     told = re.search(r"^NVRM version: (.*)", probe.text(root / "proc/driver/nvidia/version"), re.M)
@@ -210,7 +212,9 @@ def main() -> None:
         "version": look["driver_version"], "modules": kind(), "ours": bool(found), "runfile": Path("/usr/bin/nvidia-uninstall").exists(),
         "fabric_manager": next((rest[0] for name, rest in found.items() if "fabricmanager" in name), None),
     }  # fmt: skip
-    plan = driver.resolve([gpu["device_id"] for gpu in look["pci_gpus"]], params["version"], params["modules"], present, switches())
+    plan = driver.resolve(
+        [gpu["device_id"] for gpu in look["pci_gpus"]], params["version"], params["modules"], present, bool(probe_health.switches())
+    )
     if not plan["ok"]:
         module.fail_json(msg=f"{plan['seen'][:1].upper()}{plan['seen'][1:]}: {plan['remedy']}.", plan=plan)
 
