@@ -14,12 +14,8 @@ VARS = yaml.safe_load((ROOT / "roles/nvidia_driver/vars/main.yml").read_text())
 TABLES: dict[str, Any] = VARS["__nvidia_driver_distributions"]
 T4, V100, H100, B200 = "0x1eb8", "0x1db4", "0x2330", "0x2901"
 KERNEL = "6.1.0-40-amd64"
-<<<<<<< HEAD
 HEADERS = [f"linux-headers-{KERNEL}", "linux-headers-amd64"]
-=======
-HEADERS = [f"linux-headers-{KERNEL}"]
 SLOT = "sys/bus/pci/devices/0000:17:00.0"
->>>>>>> 16b66135590575dcd71fb202f7cde6e42297103d
 
 
 def lay(root: Path, files: dict[str, str]) -> None:

@@ -128,7 +128,6 @@ QUERIES = {
 }
 
 
-<<<<<<< HEAD
 def family(system: dict[str, str]) -> tuple[str, str]:
     """Entry of the table, and name of NVIDIA's repository, for an operating system as os-release tells of it."""
     distribution = FAMILY.get(system["id"], system["id"])
@@ -136,15 +135,6 @@ def family(system: dict[str, str]) -> tuple[str, str]:
     return distribution, f"{distribution}{major}{minor if distribution == 'ubuntu' else ''}"
 
 
-def switches(root: Path = probe.ROOT) -> bool:
-    """NVSwitches: NVIDIA's on the PCI bus, or from NVLink 5 on a network adapter whose vital product data names switch management."""
-    devices = (root / "sys/bus/pci/devices").glob("*")
-    on_bus = any(probe.text(device / "device") in {f"0x{id}" for id in NVSWITCHES} for device in devices)
-    return on_bus or any("SW_MNG" in probe.text(path) for path in (root / "sys/class/infiniband").glob("*/device/vpd"))
-
-
-=======
->>>>>>> 16b66135590575dcd71fb202f7cde6e42297103d
 def kind(root: Path = probe.ROOT) -> str:
     """Kind of the loaded kernel modules, or nothing where none are."""
     told = re.search(r"^NVRM version: (.*)", probe.text(root / "proc/driver/nvidia/version"), re.M)
