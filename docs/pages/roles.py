@@ -34,8 +34,8 @@ Preflight takes these, and refuses others by name (`os.supported`, which can be 
 Emulated means: a host of Debian 12 whose os-release says that it is another, and a mirror that has packages under the names of that
 distribution and of NVIDIA's repository for it. It shows that the roles take the branch of that distribution, with the names, files and
 commands that it is given there. It does not show that the distribution has these packages in these versions, that they depend on one
-another as the stand-ins do, or how its own kernel, systemd, Python and tools behave: SELinux and firewalld of RHEL among them, and a
-server of NFS or of k3s on it. What no scenario plays there has nothing of its own for that distribution but names of packages.
+another as the stand-ins do, or how its own kernel, systemd, Python and tools behave: SELinux and firewalld of RHEL among them, and
+servers of NFS and of k3s on it. A role without a distribution in the table above has nothing of its own for it but names of packages.
 """.splitlines()
 NAMES = {"debian": "Debian", "ubuntu": "Ubuntu", "rhel": "RHEL", "rocky": "Rocky Linux"}
 Options = dict[str, dict[str, Any]]

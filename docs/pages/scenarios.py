@@ -26,16 +26,6 @@ def distributions(role: str, emulated: bool) -> list[str]:
     return sorted({name for name, false in found if false == emulated})
 
 
-def table() -> Iterator[tuple[str, ...]]:
-    """Each distribution: how tests have it, and the scenarios that play roles on it."""
-    kinds = {_distribution(suite) for suite in _hosts().values()}
-    for name, emulated in sorted(kinds):
-        hosts = {host for host, suite in _hosts().items() if _distribution(suite)[0] == name}
-        played = sorted({scenario for scenario, _, members in _played() if members & hosts})
-        links = ", ".join(f"[{scenario}](../molecule/{scenario}/converge.yml)" for scenario in played)
-        yield name, "emulated" if emulated else "run", links
-
-
 def roles_of(node: Any) -> Iterator[tuple[str, str]]:
     """Name and entry point of each role that plays or tasks name."""
     if isinstance(node, list):
@@ -74,11 +64,11 @@ def _plays(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _imported(role: str) -> Iterator[str]:
-    folder = ROOT / "roles" / role
-    needed = yaml.safe_load((folder / "meta/main.yml").read_text()).get("dependencies") or []
-    named = [name for path in sorted((folder / "tasks").glob("*.yml")) for name, _ in roles_of(yaml.safe_load(path.read_text()))]
-    for name in [*(entry["role"] for entry in needed), *named]:
-        yield from (name, *_imported(name))
+    for entry in yaml.safe_load((ROOT / "roles" / role / "meta/main.yml").read_text())["dependencies"]:
+        yield from (entry["role"], *_imported(entry["role"]))
+    for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml")):
+        for name, _ in roles_of(yaml.safe_load(path.read_text())):
+            yield from (name, *_imported(name))
 
 
 @cache

@@ -56,7 +56,7 @@ def reason(error: BaseException) -> str:
 
 
 def bound() -> None:
-    """Give every request of this process that has no bound of its own one: a server that takes it and never answers would hold us for ever."""
+    """Give every request of this process that has no bound of its own one: a server may take it and never answer."""
     unbound = RESTClientObject.request
 
     def request(*args: t.Any, _request_timeout: t.Any = None, **kwargs: t.Any) -> t.Any:

@@ -106,18 +106,21 @@ def main() -> None:
     if not module.check_mode and any(state["NeedDaemonReload"] == "yes" or state["LoadState"] == "not-found" for state in states):
         module.run_command(["systemctl", "daemon-reload"], check_rc=True)
         states = show(module, names, PROPERTIES)
+    unwaited = ("start", "restart") if module.params["no_block"] else ()
     for place, unit in enumerate(units):
         for verb in verbs(states[place], written(unit["files"])):
             changes.append(f"{unit['name']} {DONE[verb]}")
             if module.check_mode:
                 continue
-            block = ["--no-block"] if module.params["no_block"] and verb in ("start", "restart") else []
+            block = ["--no-block"] if verb in unwaited else []
             code, _, error = module.run_command(["systemctl", *block, verb, unit["name"]])
             if code:
                 fail(module, f"systemctl {verb} {unit['name']}: {error.strip()}", unit["name"], changes)
     if changes and not module.check_mode:
-        for unit, state in zip(units, show(module, names, PROPERTIES), strict=True):
-            left = [verb for verb in verbs(state, written(unit["files"])) if not (module.params["no_block"] and verb in ("start", "restart"))]
+        states = show(module, names, PROPERTIES)
+        for place, unit in enumerate(units):
+            state = states[place]
+            left = [verb for verb in verbs(state, written(unit["files"])) if verb not in unwaited]
             if left:
                 told = f"systemctl says that it did {' and '.join(left)} {unit['name']}, but systemd shows it as "
                 fail(module, f"{told}{state['ActiveState']}, {state['UnitFileState'] or state['LoadState']}.", unit["name"], changes)
