@@ -13,4 +13,6 @@ PLUGINS = {
     "nvidia_driver": ("module_utils/driver", "module_utils/gpus", "modules/nvidia_driver", "modules/mok"),
     "preflight": ("module_utils/findings", "module_utils/checks", "modules/preflight"),
 }
+# Files that only hosts of another family run, and the scenario that has such a host.
+BRANCHES = {"dnf.yml": ("rocky",)}
 SCENARIOS = {"k3s_node": ("k3s_server", "k3s_agent")}

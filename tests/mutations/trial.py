@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from tests.mutations.mutants import Mutant
-from tests.mutations.table import PLUGINS, SCENARIOS
+from tests.mutations.table import BRANCHES, PLUGINS, SCENARIOS
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 900  # seconds that a command may take; one that takes longer is red
@@ -41,8 +41,8 @@ class Trial:
     """Tries the mutants of one role: first what takes seconds, then its scenario."""
 
     def __init__(self, copy: Path, role: str) -> None:
-        self._copy, self._role, self._proven = copy, role, False
-        self._scenarios = SCENARIOS.get(role, (role,))
+        self._copy, self._role = copy, role
+        self._proven: set[str] = set()
         if red := self._fast():
             raise Broken(f"{red} is red without any mutant of {role}")
 
@@ -52,11 +52,15 @@ class Trial:
             red = self._fast()
         if red:
             return red
-        if not self._proven and (red := self._hosts()):
-            raise Broken(f"{red} is red without any mutant of {self._role}")
-        self._proven = True
-        with self._with(mutant):
-            return self._hosts()
+        for scenario in BRANCHES.get(Path(mutant.file).name, SCENARIOS.get(self._role, (self._role,))):
+            if scenario not in self._proven and (red := self._scenario(scenario)):
+                raise Broken(f"molecule {scenario}: {red} is red without any mutant of {self._role}")
+            self._proven.add(scenario)
+            with self._with(mutant):
+                red = self._scenario(scenario)
+            if red:
+                return f"molecule {scenario}: {red}"
+        return ""
 
     @contextmanager
     def _with(self, mutant: Mutant) -> Iterator[None]:
@@ -83,9 +87,6 @@ class Trial:
         imported = "".join(re.findall(r"^from ansible_collections\.\S+ import (?:\([^)]*\)|.*)", test, re.MULTILINE))
         own = (Path(name).name for name in PLUGINS.get(self._role, ()))
         return f"roles/{self._role}/" in test or any(re.search(rf"\b{name}\b", imported) for name in own)
-
-    def _hosts(self) -> str:
-        return next((f"molecule {name}: {red}" for name in self._scenarios if (red := self._scenario(name))), "")
 
     def _scenario(self, name: str) -> str:
         """On hosts as installed. They stay for the next one; a cluster does not, since its API keeps what a mutant did."""
