@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.rackstart.cluster.plugins.module_utils.checks_os import RUN, SUPPORTED
 
 from pages import measured, scenarios
 from pages.markdown import table, text
@@ -19,14 +20,24 @@ Generated from the roles, the scenarios of molecule and `measured/` by `docs/gen
 """
 HOW = """## How they are tried
 
-`make molecule` plays every scenario on hosts of the lab. Those that are emulated are Debian hosts which report another distribution and
-find its packages' names on the mirror: the role's branch is run, not the distribution. Roles without hosts act on the cluster from the
+`make molecule` plays every scenario on hosts of the lab; what emulated means stands below. Roles without hosts act on the cluster from the
 controller. Tasks are those that some test has run, faults what `make test-faults` let fail, hang and lie, mutations what `make mutations`
 broke and some test saw.
 """.splitlines()
 TRIED = ("role", "scenarios", "tasks run", "distributions", "emulated", "faults", "mutations")
 ON_NONE = "-"
 LONGEST = 80  # characters of a default that is shown in the table
+DISTRIBUTIONS = """## Distributions
+
+Preflight takes these, and refuses others by name (`os.supported`, which can be [waived](preflight.md)).
+
+Emulated means: a host of Debian 12 whose os-release says that it is another, and a mirror that has packages under the names of that
+distribution and of NVIDIA's repository for it. It shows that the roles take the branch of that distribution, with the names, files and
+commands that it is given there. It does not show that the distribution has these packages in these versions, that they depend on one
+another as the stand-ins do, or how its own kernel, systemd, Python and tools behave: SELinux and firewalld of RHEL among them, and
+servers of NFS and of k3s on it. A role without a distribution in the table above has nothing of its own for it but names of packages.
+""".splitlines()
+NAMES = {"debian": "Debian", "ubuntu": "Ubuntu", "rhel": "RHEL", "rocky": "Rocky Linux"}
 Options = dict[str, dict[str, Any]]
 
 
@@ -59,7 +70,16 @@ def overview() -> str:
         played = ", ".join(f"[{name}](../molecule/{name}/converge.yml)" for name in scenarios.of(role))
         real, emulated = (", ".join(scenarios.distributions(role, kind)) or ON_NONE for kind in (False, True))
         tried.append((link, played, measured.tasks(role), real, emulated, measured.faults(role), measured.mutants(role)))
-    return text(OVERVIEW, *table(("role", "what it does", "variables"), rows), "", *HOW, "", *table(TRIED, tried))
+    roles, how = table(("role", "what it does", "variables"), rows), table(TRIED, tried)
+    had = table(("distribution", "how tests have it"), _distributions())
+    return text(OVERVIEW, *roles, "", *HOW, "", *how, "", *DISTRIBUTIONS, "", *had)
+
+
+def _distributions() -> Iterator[tuple[str, ...]]:
+    """Each that preflight accepts."""
+    for id, versions in SUPPORTED.items():
+        for version in versions:
+            yield f"{NAMES[id]} {version}", "run" if id in RUN else "emulated"
 
 
 def _specs(role: str) -> dict[str, dict[str, Any]]:

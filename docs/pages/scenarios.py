@@ -64,6 +64,8 @@ def _plays(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _imported(role: str) -> Iterator[str]:
+    for entry in yaml.safe_load((ROOT / "roles" / role / "meta/main.yml").read_text())["dependencies"]:
+        yield from (entry["role"], *_imported(entry["role"]))
     for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml")):
         for name, _ in roles_of(yaml.safe_load(path.read_text())):
             yield from (name, *_imported(name))

@@ -117,6 +117,14 @@ def test_a_driver_of_another_version_is_not_spoken_with(host: Path, smi: Run) ->
     assert smi("-L").returncode == 18
 
 
+def test_unified_memory_is_loaded_only_when_asked_for(host: Path, smi: Run) -> None:
+    smi("-L")
+    assert not (host / "run/nvidia-stand-in/uvm").exists()
+    modprobe = [PACKAGES / "nvidia-modprobe/usr/bin/nvidia-modprobe", "-u", "-c0"]
+    subprocess.run(modprobe, env=os.environ | {"STAND_IN_ROOT": str(host)}, check=True)
+    assert (host / "run/nvidia-stand-in/uvm").exists()
+
+
 def test_the_fabric_is_set_up_once_fabric_manager_runs(host: Path, smi: Run) -> None:
     assert smi("-q").stdout.count(": N/A") == 2
     lay(host, ["H100", "NVSwitch"])

@@ -18,7 +18,9 @@ description:
   - Fails, naming the command to run, when the artifact is not locked as it is declared.
 options:
   _terms:
-    description: Kind (files, charts, images, repositories, hubs) and name of the artifact.
+    description:
+      - Kind (files, charts, images, repositories, hubs) and name of the artifact. A name that ends with C(*) stands for every artifact
+        whose name begins so, and is answered with a dictionary of them by the rest of their names.
     type: list
     elements: string
     required: true
@@ -67,11 +69,13 @@ class LookupModule(LookupBase):
             raise AnsibleLookupError("artifact wants a kind and a name, such as 'files', 'k3s'")
         inventory = _inventory(variables)
         try:
+            resolve = artifacts.resolve_all if terms[1].endswith("*") else artifacts.resolve
             return [
-                artifacts.resolve(
+                resolve(
                     _read(REPOSITORY / "artifacts.yml"),
                     _read(inventory / "artifacts.lock.yml"),
-                    *terms,
+                    terms[0],
+                    terms[1].removesuffix("*"),
                     mirror=self._templar.template(self.get_option("artifact_mirror")),
                 )
             ]

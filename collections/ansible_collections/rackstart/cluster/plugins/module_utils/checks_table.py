@@ -57,7 +57,7 @@ CHECKS = {
         "mend {name}; docs/roles.md leads to the role's README, which says what it means"),
     # Operating system
     "os.supported": Check("each host's operating system",
-        "Debian 12 (tests run it), Debian 13, Ubuntu 22.04 or 24.04 (no test runs them)",
+        "Debian 12 or 13 (tests run them), Ubuntu 22.04 or 24.04, RHEL or Rocky Linux 9 (tests emulate them)",
         "install one of these, or go on with preflight_waivers: {{os.supported: {{reason: WHY, until: YYYY-MM-DD}}}}"),
     "os.architecture": Check("each host's architecture", "x86_64", "the artifacts are built for x86_64"),
     "os.clock": Check("each host's clock", f"within {CLOCK} s of the controller", "set up time synchronisation (host_time_servers)"),

@@ -1,0 +1,99 @@
+"""Packages installed by the host's own manager, and seen to be."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.rackstart.cluster.plugins.module_utils import packages
+
+OPTIONS = {
+    "name": {"type": "list", "elements": "str", "required": True},
+    "allow_downgrade": {"type": "bool", "default": False},
+    "cache_valid_time": {"type": "int", "default": 86400},
+}
+LOCK_SECONDS = 300  # another manager, such as unattended-upgrades, may be at work
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        super().run(tmp, task_vars)
+        _, wanted = self.validate_argument_spec(argument_spec=OPTIONS)
+        self._vars = task_vars
+        release = self._low_level_execute_command("cat /etc/os-release")["stdout"]
+        manager = packages.manager(release)
+        if manager is None:
+            raise AnsibleActionFail("This distribution has neither apt nor dnf; use one that preflight admits.")
+        ask = self._apt if manager == "apt" else self._dnf
+        result = ask(wanted)
+        if self._task.check_mode:
+            return result if not result.get("failed") else self._explained(result, manager, wanted)
+        changed = False
+        if result.get("failed") and packages.ENDED not in text(result):
+            if packages.INTERRUPTED in text(result):
+                taken_up = self._take_up()
+                changed = not taken_up.get("failed")
+            result = ask(wanted | {"cache_valid_time": 0})
+        if result.get("failed"):
+            return self._explained(result, manager, wanted)
+        listing = self._command(packages.LISTS[manager])
+        lacking = packages.missing(manager, wanted["name"], listing.get("stdout", ""))
+        if lacking:
+            reason = f"{manager} says that all went well, but {listing['cmd'][0]} does not have them as installed"
+            return result | {"failed": True, "msg": self._sentence(manager, lacking, reason)}
+        return result | {"changed": changed or result.get("changed", False)}
+
+    def _apt(self, wanted: dict[str, t.Any]) -> dict[str, t.Any]:
+        return self._module(
+            "apt",
+            name=wanted["name"],
+            install_recommends=False,
+            allow_downgrade=wanted["allow_downgrade"],
+            allow_change_held_packages=wanted["allow_downgrade"],
+            update_cache=True,
+            cache_valid_time=wanted["cache_valid_time"],
+            update_cache_retries=2,
+            lock_timeout=LOCK_SECONDS,
+        )
+
+    def _dnf(self, wanted: dict[str, t.Any]) -> dict[str, t.Any]:
+        return self._module(
+            "dnf",
+            name=wanted["name"],
+            install_weak_deps=False,
+            allow_downgrade=wanted["allow_downgrade"],
+            allowerasing=wanted["allow_downgrade"],
+            update_cache=wanted["cache_valid_time"] == 0 and bool(wanted["name"]),
+            lock_timeout=LOCK_SECONDS,
+        )
+
+    def _take_up(self) -> dict[str, t.Any]:
+        """What a killed dpkg has left half done, with the answers that apt is given too."""
+        self._display.vv("dpkg was interrupted; taking it up again")
+        return self._command(["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--force-confdef", "--force-confold", "--configure", "-a"])
+
+    def _command(self, argv: list[str]) -> dict[str, t.Any]:
+        return self._module("command", argv=argv)
+
+    def _module(self, module: str, **arguments: t.Any) -> dict[str, t.Any]:
+        name = f"ansible.builtin.{module}"
+        result: dict[str, t.Any] = self._execute_module(module_name=name, module_args=arguments, task_vars=self._vars)
+        return result
+
+    def _explained(self, result: dict[str, t.Any], manager: str, wanted: dict[str, t.Any]) -> dict[str, t.Any]:
+        reason = packages.cause(str(result.get("msg", "")), str(result.get("stderr", "")))
+        return result | {"msg": self._sentence(manager, wanted["name"], reason)}
+
+    def _sentence(self, manager: str, names: list[str], reason: str) -> str:
+        host = self._task.delegate_to or (self._vars or {}).get("inventory_hostname", "the host")
+        what = f"{manager} did not install {', '.join(names) or 'anything'} on {host}"
+        return f"{what}: {reason}. To do: {packages.remedy(reason)}, then run again."
+
+
+def text(result: dict[str, t.Any]) -> str:
+    """All that a module said."""
+    return "\n".join(str(result.get(key, "")) for key in ("msg", "stdout", "stderr"))
