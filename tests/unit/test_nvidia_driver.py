@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.rackstart.cluster.plugins.module_utils import driver, probe_system
+from ansible_collections.rackstart.cluster.plugins.module_utils import driver, probe_health, probe_system
 from ansible_collections.rackstart.cluster.plugins.modules import mok, nvidia_driver
 
 ROOT = Path(__file__).parents[2]
@@ -15,6 +15,7 @@ TABLES: dict[str, Any] = VARS["__nvidia_driver_distributions"]
 T4, V100, H100, B200 = "0x1eb8", "0x1db4", "0x2330", "0x2901"
 KERNEL = "6.1.0-40-amd64"
 HEADERS = [f"linux-headers-{KERNEL}", "linux-headers-amd64"]
+SLOT = "sys/bus/pci/devices/0000:17:00.0"
 
 
 def lay(root: Path, files: dict[str, str]) -> None:
@@ -26,15 +27,16 @@ def lay(root: Path, files: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
-        ({"sys/bus/pci/devices/0000:17:00.0/device": "0x2330\n"}, False),
-        ({"sys/bus/pci/devices/0000:17:00.0/device": "0x22a3\n"}, True),
-        ({"sys/class/infiniband/mlx5_0/device/vpd": "a network adapter"}, False),
-        ({"sys/class/infiniband/mlx5_0/device/vpd": "\x82SW_MNG\x90"}, True),
+        ({f"{SLOT}/vendor": "0x10de\n", f"{SLOT}/class": "0x030200\n"}, 0),
+        ({f"{SLOT}/vendor": "0x10de\n", f"{SLOT}/class": "0x068000\n"}, 1),
+        ({f"{SLOT}/vendor": "0x8086\n", f"{SLOT}/class": "0x068000\n"}, 0),
+        ({"sys/class/infiniband/mlx5_0/device/vpd": "a network adapter"}, 0),
+        ({f"sys/class/infiniband/mlx5_{number}/device/vpd": "\x82SW_MNG\x90" for number in range(2)}, 2),
     ],
 )
-def test_nvswitches_are_found_on_both_kinds_of_boards(tmp_path: Path, files: dict[str, str], expected: bool) -> None:
+def test_nvswitches_are_found_on_both_kinds_of_boards(tmp_path: Path, files: dict[str, str], expected: int) -> None:
     lay(tmp_path, files)
-    assert nvidia_driver.switches(tmp_path) is expected
+    assert probe_health.switches(tmp_path) == expected
 
 
 @pytest.mark.parametrize(

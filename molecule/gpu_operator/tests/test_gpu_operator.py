@@ -74,3 +74,12 @@ def test_a_pod_gets_a_gpu(host: Host, as_root: Run) -> None:
         assert as_root(host, f"{kubectl} logs one-gpu")[1].startswith("NVIDIA_VISIBLE_DEVICES=")
     finally:
         as_root(host, f"{kubectl} delete pod one-gpu --now")
+
+
+def test_every_gpu_was_proven_and_no_pod_of_it_is_left(host: Host, as_root: Run) -> None:
+    code, text = as_root(host, "k3s kubectl get node mol-gpu --output=json")
+    assert code == 0, text
+    assert len(json.loads(text)["metadata"]["annotations"]["rackstart.dev/gpu-smoke"]) == 64
+    code, text = as_root(host, "k3s kubectl get pods --namespace=gpu-operator --selector=app.kubernetes.io/name=gpu-smoke --output=json")
+    assert code == 0, text
+    assert json.loads(text)["items"] == []

@@ -15,6 +15,7 @@ from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions imp
 try:
     from kubernetes.client.api_client import ApiClient
     from kubernetes.client.exceptions import ApiException
+    from kubernetes.client.rest import RESTClientObject
     from kubernetes.dynamic.exceptions import DynamicApiError, NotFoundError, ResourceNotFoundError
     from kubernetes.stream import portforward, stream
     from kubernetes.stream.ws_client import ERROR_CHANNEL
@@ -25,6 +26,7 @@ try:
 except ImportError:  # reported by AnsibleK8SModule, with what to install
     ERRORS = ()
 
+REQUEST_SECONDS = (10, 30)  # to connect, and between two bytes of an answer
 Object = dict[str, t.Any]
 T = t.TypeVar("T")
 
@@ -53,10 +55,22 @@ def reason(error: BaseException) -> str:
         return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
+def bound() -> None:
+    """Give every request of this process that has no bound of its own one: a server may take it and never answer."""
+    unbound = RESTClientObject.request
+
+    def request(*args: t.Any, _request_timeout: t.Any = None, **kwargs: t.Any) -> t.Any:
+        return unbound(*args, _request_timeout=_request_timeout or REQUEST_SECONDS, **kwargs)
+
+    if unbound.__name__ != request.__name__ or unbound.__module__ != request.__module__:
+        RESTClientObject.request = request
+
+
 class Cluster:
     """One connection to the cluster's API."""
 
     def __init__(self, ansible_module: AnsibleK8SModule) -> None:
+        bound()
         try:
             self.dynamic = get_api_client(module=ansible_module).client
         except (CoreException, *ERRORS) as error:

@@ -53,6 +53,8 @@ CHECKS = {
         "a server runs pods too: take it out of k3s_agent"),
     "groups.schedulable": Check("the taints of all nodes", "a node that repels no pods",
         "set gpu_taint: false, or add a node without GPUs: CoreDNS and the operator need a place"),
+    "settings.numbers": Check("each number that is set for a role", "from {low} to {high}",
+        "mend {name}; docs/roles.md leads to the role's README, which says what it means"),
     # Operating system
     "os.supported": Check("each host's operating system",
         "Debian 12 or 13 (tests run them), Ubuntu 22.04 or 24.04, RHEL or Rocky Linux 9 (tests emulate them)",
@@ -117,12 +119,16 @@ CHECKS = {
         "mend it in group_vars/all/cluster.yml"),
     "k3s.templates": Check("each host's directory of containerd", "no containerd templates left behind",
         "remove them: they freeze containerd's configuration, and the NVIDIA runtime is not added"),
+    "k3s.toolkit": Check("`/usr/local/nvidia/toolkit` on each GPU host", "no container runtime that a GPU Operator has left behind",
+        "remove /usr/local/nvidia/toolkit on {name}, then restart k3s there: it looks in there first, and in /usr/bin next"),
     "k3s.upgrade": Check("the k3s that is there, against the one declared", "not newer than {version}, and at most one minor version older",
         "declare a version from {present} to one minor version later in artifacts.yml: etcd does not go back, and skipping breaks the API"),
     "k3s.one_cluster": Check("the certificate authority of each server that has data", "the same on all servers",
-        "one of them is left over from another cluster: run k3s-uninstall.sh on the one whose data is to go"),
+        "one of them is left over from another cluster: on the one whose data is to go, systemctl disable k3s and reboot, then remove "
+        "/var/lib/rancher/k3s and /etc/rancher/k3s"),
     "k3s.server_url": advice("the server in each node's `config.yaml`", "a host of the inventory",
-        "if {name} is left over from another cluster, run k3s-uninstall.sh or k3s-agent-uninstall.sh there"),
+        "if {name} is left over from another cluster: systemctl disable k3s or k3s-agent there and reboot, then remove "
+        "/var/lib/rancher/k3s and /etc/rancher/k3s"),
     "k3s.cgroup": Check("each node's version of cgroups", "cgroup v2, which Kubernetes 1.35 and later need",
         "boot with systemd.unified_cgroup_hierarchy=1, or declare k3s 1.34 in artifacts.yml"),
     "k3s.cgroup_controllers": Check("each node's cgroup controllers", "cpu, cpuset, memory and pids",

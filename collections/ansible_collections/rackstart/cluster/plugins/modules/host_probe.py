@@ -75,7 +75,8 @@ probe:
       address (status or reason); connects by place (reason, empty when it answers).
     - With gpu, pci_gpus (slot, device_id), nvidia_smi (rc, gpus with index, uuid, name, memory_mib, driver_version and slot, error),
       driver_version, nouveau_loaded. With health, health (links, bars, xids, smi, switches, iommu, headers, runfile).
-    - With k3s, k3s (unit, active, binary_sha256, version, config_keys, server_url, ca_sha256, others, containerd_templates).
+    - With k3s, k3s (unit, active, binary_sha256, version, config_keys, server_url, ca_sha256, others, containerd_templates,
+      toolkit).
     - With network, interfaces (name, mtu, speed, addresses), routes (to, device), resolver (servers, upstream, own_name, names),
       ports_listening (protocol, port, process, unit), mounts (source, target, fstype, options) of network and FUSE file systems.
     - With storage, exports (file, path, read_only, root_squash), read_speed (file, mb_per_s) of the first revisions.

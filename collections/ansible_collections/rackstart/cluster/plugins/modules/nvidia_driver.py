@@ -11,7 +11,6 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.rackstart.cluster.plugins.module_utils import driver, probe, probe_health, probe_system
-from ansible_collections.rackstart.cluster.plugins.module_utils.gpus import NVSWITCHES
 
 DOCUMENTATION = """
 module: nvidia_driver
@@ -136,13 +135,6 @@ def family(system: dict[str, str]) -> tuple[str, str]:
     return distribution, f"{distribution}{major}{minor if distribution == 'ubuntu' else ''}"
 
 
-def switches(root: Path = probe.ROOT) -> bool:
-    """NVSwitches: NVIDIA's on the PCI bus, or from NVLink 5 on a network adapter whose vital product data names switch management."""
-    devices = (root / "sys/bus/pci/devices").glob("*")
-    on_bus = any(probe.text(device / "device") in {f"0x{id}" for id in NVSWITCHES} for device in devices)
-    return on_bus or any("SW_MNG" in probe.text(path) for path in (root / "sys/class/infiniband").glob("*/device/vpd"))
-
-
 def kind(root: Path = probe.ROOT) -> str:
     """Kind of the loaded kernel modules, or nothing where none are."""
     told = re.search(r"^NVRM version: (.*)", probe.text(root / "proc/driver/nvidia/version"), re.M)
@@ -210,7 +202,9 @@ def main() -> None:
         "version": look["driver_version"], "modules": kind(), "ours": bool(found), "runfile": Path("/usr/bin/nvidia-uninstall").exists(),
         "fabric_manager": next((rest[0] for name, rest in found.items() if "fabricmanager" in name), None),
     }  # fmt: skip
-    plan = driver.resolve([gpu["device_id"] for gpu in look["pci_gpus"]], params["version"], params["modules"], present, switches())
+    plan = driver.resolve(
+        [gpu["device_id"] for gpu in look["pci_gpus"]], params["version"], params["modules"], present, bool(probe_health.switches())
+    )
     if not plan["ok"]:
         module.fail_json(msg=f"{plan['seen'][:1].upper()}{plan['seen'][1:]}: {plan['remedy']}.", plan=plan)
 

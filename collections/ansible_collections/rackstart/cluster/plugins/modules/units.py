@@ -13,6 +13,7 @@ description:
   - Enables and starts many units in one call. One that was started before one of its files was written is restarted.
   - No handler is needed, and so none is lost when a run is killed between the writing of a file and the restart.
   - A unit that its own conditions keep from starting counts as started once systemd has tried.
+  - What systemctl says that it did is looked at afterwards.
 author: The Rackstart authors
 options:
   units:
@@ -81,6 +82,13 @@ def verbs(unit: dict[str, str], changed: float) -> list[str]:
     return wanted if kept else [*wanted, "start"]
 
 
+def fail(module: AnsibleModule, problem: str, unit: str, changes: list[str]) -> None:
+    """End with the problem, the unit's last words and what to do."""
+    _, journal, _ = module.run_command(["journalctl", f"--unit={unit}", "--lines=15", "--no-pager", "--output=cat"])
+    remedy = f"Look at `systemctl status {unit}` on the host, mend what it complains of, and run again."
+    module.fail_json(msg=f"{problem}\n{remedy} The end of its journal:\n{journal.strip()}", changes=changes)
+
+
 def main() -> None:
     options = {"name": {"type": "str", "required": True}, "files": {"type": "list", "elements": "path", "default": []}}
     module = AnsibleModule(
@@ -98,16 +106,24 @@ def main() -> None:
     if not module.check_mode and any(state["NeedDaemonReload"] == "yes" or state["LoadState"] == "not-found" for state in states):
         module.run_command(["systemctl", "daemon-reload"], check_rc=True)
         states = show(module, names, PROPERTIES)
+    unwaited = ("start", "restart") if module.params["no_block"] else ()
     for place, unit in enumerate(units):
         for verb in verbs(states[place], written(unit["files"])):
             changes.append(f"{unit['name']} {DONE[verb]}")
             if module.check_mode:
                 continue
-            block = ["--no-block"] if module.params["no_block"] and verb in ("start", "restart") else []
+            block = ["--no-block"] if verb in unwaited else []
             code, _, error = module.run_command(["systemctl", *block, verb, unit["name"]])
             if code:
-                _, journal, _ = module.run_command(["journalctl", f"--unit={unit['name']}", "--lines=15", "--no-pager", "--output=cat"])
-                module.fail_json(msg=f"systemctl {verb} {unit['name']}: {error.strip()}\n{journal.strip()}", changes=changes)
+                fail(module, f"systemctl {verb} {unit['name']}: {error.strip()}", unit["name"], changes)
+    if changes and not module.check_mode:
+        states = show(module, names, PROPERTIES)
+        for place, unit in enumerate(units):
+            state = states[place]
+            left = [verb for verb in verbs(state, written(unit["files"])) if verb not in unwaited]
+            if left:
+                told = f"systemctl says that it did {' and '.join(left)} {unit['name']}, but systemd shows it as "
+                fail(module, f"{told}{state['ActiveState']}, {state['UnitFileState'] or state['LoadState']}.", unit["name"], changes)
     module.exit_json(changed=bool(changes), changes=changes)
 
 
