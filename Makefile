@@ -5,10 +5,10 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help lint unit contract molecule molecule-hosts molecule-cluster lab coverage test test-vm chaos bench clean
+.PHONY: help lint unit contract molecule molecule-hosts molecule-cluster lab coverage test test-vm test-faults chaos bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/.rackstart: requirements.lock bootstrap.py
 	$(PYTHON) bootstrap.py --version && touch $@
@@ -55,6 +55,9 @@ coverage: .venv/.rackstart ## which tasks `make test` has run, into docs/coverag
 
 chaos: .venv/.rackstart ## ten kills of the wrapper, ten with its children, every alteration by itself (root)
 	pytest tests/lab -m chaos
+
+test-faults: .venv/.rackstart ## each call of a role to the outside fails, hangs and lies once; results into docs/faults.md (root)
+	pytest tests/faults -n 2 --faults-page docs/faults.md
 
 test-vm: .venv/.rackstart ## roles on two virtual machines with kernels of their own, without KVM: slow; results into docs/vm.md (root)
 	pytest tests/vm --vm-page docs/vm.md

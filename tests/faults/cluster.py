@@ -80,7 +80,9 @@ class Handler(BaseHTTPRequestHandler):
             return 200, json.dumps({"kind": "EventList", "apiVersion": "v1", "metadata": {}, "items": []})
         if self.command == "PATCH":
             name = path.rpartition("/")[2]
-            return 201, json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "resourceVersion": "1", "uid": "n1"}})
+            return 201, json.dumps(
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "resourceVersion": "1", "uid": "n1"}}
+            )
         return 404, json.dumps({"kind": "Status", "status": "Failure", "reason": "NotFound", "message": f"{path} not found", "code": 404})
 
     def answer(self, status: int, text: str, kind: str = "application/json") -> None:

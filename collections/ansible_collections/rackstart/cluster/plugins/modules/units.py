@@ -117,7 +117,9 @@ def main() -> None:
                 fail(module, f"systemctl {verb} {unit['name']}: {error.strip()}", unit["name"], changes)
     if changes and not module.check_mode:
         for unit, state in zip(units, show(module, names, PROPERTIES), strict=True):
-            left = [verb for verb in verbs(state, written(unit["files"])) if not (module.params["no_block"] and verb in ("start", "restart"))]
+            left = [
+                verb for verb in verbs(state, written(unit["files"])) if not (module.params["no_block"] and verb in ("start", "restart"))
+            ]
             if left:
                 told = f"systemctl says that it did {' and '.join(left)} {unit['name']}, but systemd shows it as "
                 fail(module, f"{told}{state['ActiveState']}, {state['UnitFileState'] or state['LoadState']}.", unit["name"], changes)
