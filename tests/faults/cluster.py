@@ -79,10 +79,8 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/api/v1/events":
             return 200, json.dumps({"kind": "EventList", "apiVersion": "v1", "metadata": {}, "items": []})
         if self.command == "PATCH":
-            name = path.rpartition("/")[2]
-            return 201, json.dumps(
-                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "resourceVersion": "1", "uid": "n1"}}
-            )
+            made = {"name": path.rpartition("/")[2], "resourceVersion": "1", "uid": "n1"}
+            return 201, json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": made})
         return 404, json.dumps({"kind": "Status", "status": "Failure", "reason": "NotFound", "message": f"{path} not found", "code": 404})
 
     def answer(self, status: int, text: str, kind: str = "application/json") -> None:

@@ -14,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-TABLE: dict[str, Any] = yaml.safe_load((HERE / "cases.yml").read_text())
+TABLE: dict[str, dict[str, Any]] = {file.stem: yaml.safe_load(file.read_text()) for file in sorted((HERE / "cases").glob("*.yml"))}
 MENDED = "mended"
 OUTCOMES = {"converges": "got over in the same run", MENDED: "not seen by the run; the next one mended it"}
 
@@ -45,11 +45,11 @@ class Played:
 
 
 def cases() -> list[Case]:
-    """All cases of cases.yml, in its order."""
+    """All cases, by role."""
     return [
         Case(role, call["call"], fault, call, *((outcome, ()) if isinstance(outcome, str) else ("fails", tuple(outcome))))
-        for role, calls in TABLE["cases"].items()
-        for call in calls
+        for role, table in TABLE.items()
+        for call in table["calls"]
         for fault, outcome in call["faults"].items()
     ]
 
@@ -92,7 +92,7 @@ def play(role: str, host: str, inventory: Path, seconds: int | None = None) -> P
         "hosts": host,
         "become": True,
         "gather_facts": False,
-        "roles": [{"role": role} | TABLE["variables"].get(role, {})],
+        "roles": [{"role": role} | TABLE[role].get("variables", {})],
     }
     book.write_text(yaml.safe_dump([play], sort_keys=False))
     environment = {

@@ -14,8 +14,8 @@ name: sudo
 author: The Rackstart authors
 short_description: sudo with a bound on every task
 description:
-  - ansible.builtin.sudo, with its options and variables, except that what a task runs on a host is ended after a number of seconds, with every
-    process that it has started, such as a dpkg that would go on holding its lock. The task then fails and says so.
+  - ansible.builtin.sudo, with its options and variables, except that what a task runs on a host is ended after a number of seconds, with
+    every process that it has started, such as a dpkg that would go on holding its lock. The task then fails and says so.
   - What a task leaves to systemd, or runs with C(async), is not bound by it.
 options:
   task_seconds:
