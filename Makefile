@@ -6,10 +6,10 @@ ROLES ?= $(notdir $(wildcard roles/*))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help lint unit contract molecule molecule-here molecule-there lab coverage test test-vm chaos mutations bench clean
+.PHONY: help lint unit contract molecule molecule-here molecule-there lab coverage test test-vm test-faults chaos mutations bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/.rackstart: requirements.lock bootstrap.py
 	$(PYTHON) bootstrap.py --version && touch $@
@@ -56,6 +56,9 @@ coverage: .venv/.rackstart ## which tasks the tests have run, of those targets t
 
 chaos: .venv/.rackstart ## ten kills of the wrapper, ten with its children, every alteration by itself (root)
 	pytest tests/lab -m chaos
+
+test-faults: .venv/.rackstart ## each call of a role to the outside fails, hangs and lies once; results into docs/faults.md (root)
+	pytest tests/faults -n 2 --faults-page docs/faults.md
 
 test-vm: .venv/.rackstart ## roles on two virtual machines with kernels of their own, without KVM: slow; results into docs/vm.md (root)
 	pytest tests/vm --vm-page docs/vm.md

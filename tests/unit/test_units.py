@@ -1,6 +1,11 @@
 """What systemctl is told of a unit, from what systemd says of it and when its files were written."""
 
+import json
+from pathlib import Path
+
 import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.rackstart.cluster.plugins.modules import units
 from ansible_collections.rackstart.cluster.plugins.modules.units import verbs
 
 RUNNING = {
@@ -36,3 +41,19 @@ KEPT = STOPPED | {"UnitFileState": "static", "ConditionResult": "no", "ExecMainS
 )
 def test_a_unit_is_told_what_it_lacks(unit: dict[str, str], written: float, told: list[str]) -> None:
     assert verbs(unit, written) == told
+
+
+def test_a_systemctl_that_lies_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says that it has started a unit, which systemd goes on to show as stopped."""
+    shown = "\n".join(f"{name}={value}" for name, value in (STOPPED | {"NeedDaemonReload": "no"}).items())
+    for name, script in {"systemctl": f'case $1 in show) echo "{shown}";; esac', "journalctl": "echo its last words"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with patch_module_args({"units": [{"name": "a.service"}]}), pytest.raises(SystemExit):
+        units.main()
+    result = json.loads(capsys.readouterr().out)
+    assert result["failed"]
+    assert "systemctl says that it did start a.service, but systemd shows it as inactive" in result["msg"]
+    assert "its last words" in result["msg"]
+    assert "run again" in result["msg"]

@@ -41,9 +41,10 @@ def test_the_chart_is_told_what_the_hosts_need(host: Host, as_root: Run) -> None
 
 
 def test_a_gpu_that_is_not_offered_is_missed(converge: Callable[..., tuple[int, str]]) -> None:
-    code, said = converge(gpu_operator_gpus={"mol-gpu": 3}, gpu_operator_timeout=5)
+    three = {"mol-gpu": {"boot": "", "driver": "", "uuids": ["GPU-a", "GPU-b", "GPU-c"]}}
+    code, said = converge(gpu_operator_gpus=three, gpu_operator_timeout=5)
     assert code != 0
-    assert "mol-gpu" in said.partition("fatal:")[2]
+    assert "mol-gpu offers 2 of 3" in said.partition("fatal:")[2]
 
 
 def test_a_pod_gets_a_gpu(host: Host, as_root: Run) -> None:

@@ -41,9 +41,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if result.get("failed"):
             return self._explained(result, manager, wanted)
         listing = self._command(packages.LISTS[manager])
+        if listing.get("failed"):
+            return result | self._explained(listing, manager, wanted)
         lacking = packages.missing(manager, wanted["name"], listing.get("stdout", ""))
         if lacking:
-            reason = f"{manager} says that all went well, but {listing['cmd'][0]} does not have them as installed"
+            reason = f"{manager} says that all went well, but {packages.LISTS[manager][0]} does not have them as installed"
             return result | {"failed": True, "msg": self._sentence(manager, lacking, reason)}
         return result | {"changed": changed or result.get("changed", False)}
 

@@ -27,6 +27,8 @@ except ImportError:  # reported by AnsibleK8SModule, with what to install
     ERRORS = ()
 
 REQUEST_SECONDS = (10, 30)  # to connect, and between two bytes of an answer
+BROKEN = (500, 502, 503, 504)
+ADVICE = "Look at `systemctl status k3s` on the servers, and at proxies on the way to them, then run again."
 Object = dict[str, t.Any]
 T = t.TypeVar("T")
 
@@ -44,7 +46,7 @@ def module(argument_spec: dict[str, t.Any], **kwargs: t.Any) -> AnsibleK8SModule
     return AnsibleK8SModule(argument_spec={**AUTH_ARG_SPEC, **argument_spec}, supports_check_mode=True, **kwargs)
 
 
-def reason(error: BaseException) -> str:
+def said(error: BaseException) -> str:
     """What an error of the API says, without the HTTP around it."""
     if isinstance(error, ClusterError):
         return str(error)
@@ -52,18 +54,33 @@ def reason(error: BaseException) -> str:
     try:
         return str(json.loads(body)["message"])
     except (TypeError, ValueError, KeyError):
-        return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        text = body.decode(errors="replace") if isinstance(body, bytes) else body
+        status, words = getattr(error, "status", None), text or getattr(error, "reason", None)
+        plain = f"HTTP {status}: {words}" if status and words else str(error)
+        return plain.strip().splitlines()[0] if plain.strip() else type(error).__name__
+
+
+def reason(error: BaseException) -> str:
+    """The same, with what to do where the API itself is what is broken."""
+    status = getattr(error, "status", None)
+    broken = status in BROKEN if status else isinstance(error, (HTTPError, OSError))
+    return said(error) + (f". {ADVICE}" if broken and not isinstance(error, ClusterError) else "")
 
 
 def bound() -> None:
     """Give every request of this process that has no bound of its own one: a server may take it and never answer."""
     unbound = RESTClientObject.request
+    if getattr(unbound, "bounded", False):
+        return
 
     def request(*args: t.Any, _request_timeout: t.Any = None, **kwargs: t.Any) -> t.Any:
-        return unbound(*args, _request_timeout=_request_timeout or REQUEST_SECONDS, **kwargs)
+        answer = unbound(*args, _request_timeout=_request_timeout or REQUEST_SECONDS, **kwargs)
+        if str(answer.headers.get("Content-Type")).startswith("text/html"):
+            raise ApiException(502, "a web page, which is not one of the cluster's API")
+        return answer
 
-    if unbound.__name__ != request.__name__ or unbound.__module__ != request.__module__:
-        RESTClientObject.request = request
+    request.bounded = True  # type: ignore[attr-defined]
+    RESTClientObject.request = request
 
 
 class Cluster:
@@ -107,7 +124,7 @@ class Cluster:
         try:
             return self.core().read_namespaced_pod_log(pod, namespace, container=container, tail_lines=lines, previous=previous)
         except (ApiException, HTTPError) as error:
-            return f"(no log: {reason(error)})"
+            return f"(no log: {said(error)})"
 
     def execute(self, namespace: str, pod: str, command: list[str], timeout: int = 30) -> tuple[int, str]:
         """Exit code and output (both streams) of a command in a pod's first container. Raises ClusterError."""
@@ -128,7 +145,7 @@ class Cluster:
                 raise ClusterError(f"no answer within {timeout} s")
             return exit_code(json.loads(channel.read_channel(ERROR_CHANNEL) or "{}")), channel.read_all()
         except (ApiException, WebSocketException, HTTPError, OSError) as error:
-            raise ClusterError(reason(error)) from error
+            raise ClusterError(said(error)) from error
 
     def post(self, namespace: str, pod: str, port: int, path: str, body: Object, timeout: int) -> Object:
         """JSON answer of a pod to a JSON request, by port-forward, so that network policies may close all else. Raises ClusterError."""
@@ -147,7 +164,7 @@ class Cluster:
                 raise ClusterError(f"HTTP {response.status}: {text[:200]}")
             return json.loads(text)
         except (ApiException, WebSocketException, HTTPError, http.client.HTTPException, OSError, ValueError) as error:
-            raise ClusterError(reason(error)) from error
+            raise ClusterError(said(error)) from error
 
 
 def exit_code(status: Object) -> int:
@@ -173,7 +190,7 @@ def poll(check: t.Callable[[], T | None], budget: float, what: t.Callable[[], st
                 return result
             problem = ""
         except ERRORS as error:
-            problem = f" The API's last answer: {reason(error)}"
+            problem = f" The API's last answer: {said(error)}"
         if time.monotonic() >= end:
             raise TimeoutReached(what() + problem)
         time.sleep(every)

@@ -1,0 +1,126 @@
+"""A fresh host, a fault on it, and a role's play."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+TABLE: dict[str, dict[str, Any]] = {file.stem: yaml.safe_load(file.read_text()) for file in sorted((HERE / "cases").glob("*.yml"))}
+MENDED = "mended"
+OUTCOMES = {"converges": "got over in the same run", MENDED: "not seen by the run; the next one mended it"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of a role that misbehaves once; says: words of the failure, none where the outcome is another."""
+
+    role: str
+    call: str
+    fault: str
+    at: dict[str, str]
+    outcome: str
+    says: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return re.sub(r"[^a-z0-9]+", "-", f"{self.role} {self.call} {self.fault}".lower())
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a play came to: exit code, how many tasks changed something, what the task that failed said."""
+
+    code: int
+    changed: list[str]
+    said: str
+
+
+def cases() -> list[Case]:
+    """All cases, by role."""
+    return [
+        Case(role, call["call"], fault, call, *((outcome, ()) if isinstance(outcome, str) else ("fails", tuple(outcome))))
+        for role, table in TABLE.items()
+        for call in table["calls"]
+        for fault, outcome in call["faults"].items()
+    ]
+
+
+def lab(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "lab", *arguments], cwd=ROOT, check=True, capture_output=True)
+
+
+def on(host: str, command: str, text: str = "") -> str:
+    """Output of a shell command as root on a host, which reads text."""
+    script = f"sudo -S -p '' sh -c {shlex.quote(command)}"
+    password = Path("/var/lib/rackstart-lab/become_password").read_text().strip()
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", "ssh", host, script], cwd=ROOT, input=f"{password}\n{text}", capture_output=True, text=True
+    )
+    assert done.returncode == 0, (command, done.stdout, done.stderr)
+    return done.stdout
+
+
+def shim(host: str, case: Case) -> None:
+    """Put the shim of a program where sudo's PATH looks first."""
+    program = case.at["program"]
+    values = {
+        "arguments": case.at.get("arguments", ""),
+        "fault": case.fault,
+        "code": case.at.get("code", "100"),
+        "output": case.at.get("output", ""),
+        "program": program,
+    }
+    text = re.sub(r"@(\w+)@", lambda found: str(values[found[1]]), (HERE / "shim.sh").read_text())
+    place = f"/usr/local/sbin/{Path(program).name}"
+    on(host, f"cat >{place}; chmod 755 {place}", text)
+
+
+def play(role: str, host: str, inventory: Path, seconds: int | None = None) -> Played:
+    """The role's play on the host; seconds: the bound on its tasks."""
+    book = inventory.parent / f"{role}.yml"
+    play = {
+        "name": role,
+        "hosts": host,
+        "become": True,
+        "gather_facts": False,
+        "roles": [{"role": role} | TABLE[role].get("variables", {})],
+    }
+    book.write_text(yaml.safe_dump([play], sort_keys=False))
+    environment = {
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    bound = ["-e", json.dumps({"rackstart_task_seconds": seconds})] if seconds else []
+    command = ["ansible-playbook", "-i", str(inventory), str(book), *bound]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True)
+    return read(done.returncode, done.stdout, done.stderr)
+
+
+def read(code: int, output: str, errors: str) -> Played:
+    """What Ansible's JSON says."""
+    start = output.find("{\n")
+    assert start >= 0, (code, output, errors)
+    tasks = [task for played in json.loads(output[start:])["plays"] for task in played["tasks"]]
+    results = [(task["task"]["name"], result) for task in tasks for result in task["hosts"].values()]
+    failed = [result for _, result in results if result.get("failed") or result.get("unreachable")]
+    changed = [name for name, result in results if result.get("changed")]
+    return Played(code, changed, said(failed[-1]) if code and failed else "")
+
+
+def said(result: dict[str, Any]) -> str:
+    """What a person sees of a failure."""
+    parts = [result, *result.get("results", [])]
+    failed = [part for part in parts if part.get("failed")]
+    return "\n".join(str(part[key]).strip() for part in failed for key in ("msg", "cmd", "stderr", "module_stderr") if part.get(key))

@@ -1,0 +1,83 @@
+"""A mirror and HTTP proxy before the lab's mirror and Debian's. The first request that fits meets a fault; every other is passed on."""
+
+import http.client
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+UPSTREAM = "http://10.77.0.2"
+ADDRESS = "10.77.0.1"
+HOP = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "host", "accept-encoding"}
+
+
+class Mirror(ThreadingHTTPServer):
+    """fault: fails (HTTP 500), hangs (half an answer, then silence), lies (other bytes of the same length); at: expression for its URL."""
+
+    daemon_threads = True
+    fault, at, met = "", "", False
+
+    def __init__(self) -> None:
+        super().__init__((ADDRESS, 0), Handler)
+        self.ended = threading.Event()
+        self._one = threading.Lock()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://{ADDRESS}:{self.server_port}"
+
+    def misbehave(self, fault: str, at: str) -> None:
+        self.fault, self.at, self.met = fault, at, False
+
+    def due(self, url: str) -> str:
+        """The fault, for the first request that fits; empty for all others."""
+        with self._one:
+            if self.met or not self.at or not re.search(self.at, url):
+                return ""
+            self.met = True
+            return self.fault
+
+    def close(self) -> None:
+        self.ended.set()
+        self.shutdown()
+        self.server_close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Mirror
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        url = self.path if self.path.startswith("http") else UPSTREAM + self.path
+        fault = self.server.due(url) if self.command == "GET" else ""
+        if fault == "fails":
+            self.send_error(500, "broken on purpose")
+            return
+        target = urlsplit(url)
+        upstream = http.client.HTTPConnection(target.netloc, timeout=60)
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
+        upstream.request(self.command, f"{target.path}?{target.query}".rstrip("?"), headers=headers)
+        answer = upstream.getresponse()
+        body = answer.read()
+        self.send_response(answer.status)
+        length = answer.getheader("Content-Length") or str(len(body))
+        for name, value in answer.getheaders():
+            if name.lower() not in HOP | {"content-length"}:
+                self.send_header(name, value)
+        self.send_header("Content-Length", length)
+        self.end_headers()
+        if fault == "lies":
+            body = bytes(byte ^ 1 for byte in body)
+        if fault == "hangs":
+            self.wfile.write(body[: len(body) // 2])
+            self.server.ended.wait()
+            self.close_connection = True
+        elif self.command == "GET":
+            self.wfile.write(body)
+        upstream.close()
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass

@@ -1,0 +1,40 @@
+"""docs/faults.md, from what a run has seen alone."""
+
+from itertools import groupby
+
+Row = tuple[str, str, str, str]  # role or module, call, fault, outcome
+
+PAGE = """\
+# Faults
+
+Written by `make test-faults`: one call of a role to the outside fails, hangs or lies, once. Of {cases} cases {ridden} were got over in the
+same run; in {failed} the run failed with the words below, and a rerun converged; {mended} were not seen by the run, and the next one mended
+them. Every case was repeated until a run changed nothing.
+
+Each case is tried on a host of the lab that was just installed. A program misbehaves by a stand-in before it in sudo's PATH, a download by
+a mirror in between: it answers 500, stops in the middle, or gives other bytes of the right length.
+
+{tables}
+"""
+
+
+def page(rows: list[Row]) -> str:
+    """The results as Markdown."""
+    ridden, mended = (sum(row[3].startswith(words) for row in rows) for words in ("got over", "not seen"))
+    failed = len(rows) - ridden - mended
+    return PAGE.format(cases=len(rows), ridden=ridden, mended=mended, failed=failed, tables="\n\n".join(tables(rows)))
+
+
+def tables(rows: list[Row]) -> list[str]:
+    """One table for each role, by name."""
+    parts = []
+    for role, group in groupby(sorted(rows), key=lambda row: row[0]):
+        lines = [f"| {call} | {fault} | {cell(outcome)} |" for _, call, fault, outcome in group]
+        parts.append("\n".join([f"## {role}", "| call | fault | seen |", "| --- | --- | --- |", *lines]))
+    return parts
+
+
+def cell(text: str) -> str:
+    """A message in one line, cut where it is long."""
+    line = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    return line if len(line) <= 420 else line[:419] + "…"
