@@ -5,6 +5,7 @@ Each mutant is tried on a copy of what is committed: by the unit and contract te
 """
 
 import argparse
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,7 @@ def main() -> int:
     parser.add_argument("roles", metavar="ROLE", nargs="+", choices=sorted(path.name for path in ROOT.glob("roles/*")))
     parser.add_argument("--seed", type=int, default=1, help="which mutants are chosen (default: 1)")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the copy is removed
     code = 0
     with copied() as copy:
         for role in options.roles:

@@ -29,6 +29,7 @@ def copied() -> Iterator[Path]:
     """What is committed, in a directory of its own with the same .venv."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy = Path(folder) / Path(folder).name  # molecule keeps its state by this name
+        subprocess.run(["git", "worktree", "prune"], cwd=ROOT, check=True)  # what a killed run has left
         subprocess.run(["git", "worktree", "add", "--quiet", "--detach", copy, "HEAD"], cwd=ROOT, check=True)
         try:
             (copy / ".venv").symlink_to((ROOT / ".venv").resolve())
@@ -48,9 +49,7 @@ class Trial:
 
     def __call__(self, mutant: Mutant) -> str:
         """What is red; empty when nothing is."""
-        with self._with(mutant):
-            red = self._fast()
-        if red:
+        if red := self.fast(mutant):
             return red
         for scenario in BRANCHES.get(Path(mutant.file).name, SCENARIOS.get(self._role, (self._role,))):
             if scenario not in self._proven and (red := self._scenario(scenario)):
@@ -61,6 +60,11 @@ class Trial:
             if red:
                 return f"molecule {scenario}: {red}"
         return ""
+
+    def fast(self, mutant: Mutant) -> str:
+        """The same without hosts."""
+        with self._with(mutant):
+            return self._fast()
 
     @contextmanager
     def _with(self, mutant: Mutant) -> Iterator[None]:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from rackstart.paths import ROOT
-from tests.mutations import code
+from tests.mutations import code, trial
 from tests.mutations.mutants import chosen, every
 
 ROLES = sorted(path.name for path in ROOT.glob("roles/*"))
@@ -48,3 +48,12 @@ def test_conditions_are_turned() -> None:
         (2, "a = not b\nc = d in e and f\n"),
         (2, "a = not b\nc = d not in e or f\n"),
     ]
+
+
+def test_a_few_mutants_turn_a_test_red() -> None:
+    with trial.copied() as copy:
+        tried = trial.Trial(copy, "model_store")
+        kinds = ("default flipped", "mode widened")
+        few = [mutant for mutant in chosen(copy, "model_store", 1, 10) if mutant.kind in kinds][:2]
+        assert {mutant.kind for mutant in few} == set(kinds)
+        assert [mutant.place for mutant in few if not tried.fast(mutant)] == []
