@@ -2,10 +2,11 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3
+ROLES ?= $(notdir $(wildcard roles/*))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help lint unit contract molecule molecule-hosts molecule-cluster lab coverage test test-vm test-faults chaos bench clean
+.PHONY: help lint unit contract molecule molecule-here molecule-there lab coverage test test-vm test-faults chaos mutations bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,15 +33,15 @@ molecule: .venv/.rackstart ## every role on throw-away hosts: foreseen, done, re
 	rm -f .ansible/record.jsonl
 	molecule destroy -s default
 	molecule create -s default
-	$(MAKE) --jobs=2 molecule-hosts molecule-cluster
+	$(MAKE) --jobs=2 molecule-here molecule-there
 	molecule destroy -s default
 
-# Side by side, since the one's hosts are not the other's; each line of output begins with whose it is.
-ON_CLUSTER := gpu_operator inference model_volume node_labels
-molecule-hosts:
-	molecule test --destroy never --all $(addprefix --exclude=,default $(ON_CLUSTER)) 2>&1 | sed -u 's/^/hosts: /'
-molecule-cluster:
-	molecule test --destroy never $(addprefix --scenario-name=,$(ON_CLUSTER)) 2>&1 | sed -u 's/^/cluster: /'
+# Side by side, since the one half's hosts are not the other's; each line of output begins with whose it is.
+THERE := debian_13 gpu_operator inference model_volume node_labels rocky ubuntu
+molecule-here:
+	molecule test --destroy never --all $(addprefix --exclude=,default $(THERE)) 2>&1 | sed -u 's/^/here:  /'
+molecule-there:
+	molecule test --destroy never $(addprefix --scenario-name=,$(THERE)) 2>&1 | sed -u 's/^/there: /'
 
 lab: .venv/.rackstart ## bootstrap.py --inventory lab from nothing, again, altered by hand, killed, with faults; the lab is gone at its end (root)
 	pytest tests/lab -m 'not chaos'
@@ -50,7 +51,7 @@ test: .venv/.rackstart ## all of the above
 	$(MAKE) molecule
 	$(MAKE) lab
 
-coverage: .venv/.rackstart ## which tasks `make test` has run, into docs/coverage.md; fails below 95 %
+coverage: .venv/.rackstart ## which tasks the tests have run, of those targets that were made, into docs/coverage.md; fails below 95 %
 	python -m tests.coverage
 
 chaos: .venv/.rackstart ## ten kills of the wrapper, ten with its children, every alteration by itself (root)
@@ -61,6 +62,9 @@ test-faults: .venv/.rackstart ## each call of a role to the outside fails, hangs
 
 test-vm: .venv/.rackstart ## roles on two virtual machines with kernels of their own, without KVM: slow; results into docs/vm.md (root)
 	pytest tests/vm --vm-page docs/vm.md
+
+mutations: .venv/.rackstart ## breaks ROLES in small ways and looks whether a test is red; results into docs/mutations.md (root)
+	python -m tests.mutations $(ROLES)
 
 bench: .venv/.rackstart ## speed, memory and disk of the lab into docs/benchmarks.md; fails on a missed target (root)
 	python -m tests.bench

@@ -4,10 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "collections")]
-
-from pages import preflight, roles, stages, verdict  # noqa: E402
+from pages import ROOT, coverage, mutations, preflight, roles, stages, verdict
 
 PAGES: dict[str, Callable[[], str]] = {
     "docs/stages.svg": stages.picture,
@@ -15,6 +12,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/preflight.md": preflight.page,
     "docs/verdict.md": verdict.page,
     "docs/roles.md": roles.overview,
+    "docs/coverage.md": coverage.page,
+    "docs/mutations.md": mutations.page,
 }
 
 

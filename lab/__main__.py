@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from lab import hosts
+from lab import debian, hosts
 from lab.host import Host
 from lab.mirror import fault
 from lab.shell import LabError
@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("name")
     up.add_argument("address")
     up.add_argument("--gpu", dest="gpus", action="append", default=[], metavar="MODEL", help="a GPU of lab/nvidia/models.json; repeatable")
+    up.add_argument("--suite", default=debian.SUITE, help="what it is: one of lab/root/suites.yml (default: %(default)s)")
     up.set_defaults(run=_host_up)
     actions = {
         "down": (lambda name: hosts.down([name]), "end a host and forget its disks"),
@@ -91,7 +92,7 @@ def _status(parsed: argparse.Namespace) -> None:
 
 
 def _host_up(parsed: argparse.Namespace) -> None:
-    started = hosts.up([hosts.describe(parsed.name, parsed.address, parsed.gpus)])
+    started = hosts.up([hosts.describe(parsed.name, parsed.address, parsed.gpus, parsed.suite)])
     print(f"{parsed.name}: {'started' if started else 'already running'}")
 
 

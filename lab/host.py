@@ -24,6 +24,7 @@ class Host:
     gpus: list[str]
     lower: str  # the root file system below the host's own changes
     binds: dict[str, str] = field(default_factory=dict)  # directory on the machine -> read-only directory in the host
+    files: dict[str, str] = field(default_factory=dict)  # path -> text that a fresh installation has besides the root's
 
     # containerd, kubelet, etcd and NFS servers need a file system that is not an overlay
     DATA: ClassVar = ["var/lib/containerd", "var/lib/kubelet", "var/lib/rancher", "srv"]
@@ -75,11 +76,19 @@ class Host:
         _write(upper / "etc/hosts", f"127.0.0.1 localhost\n{self.address} {self.name}\n")
         address = f"[Match]\nName=host0\n[Network]\nAddress={self.address}/24\nGateway={paths.CONTROLLER}\nIPv6AcceptRA=no\n"
         _write(upper / "etc/systemd/network/10-host0.network", address)
+        for path, text in self.files.items():
+            self._lay(upper, path, text)
         self._login(upper)
         _write(partial / "host.json", json.dumps(asdict(self), indent=2) + "\n")
         if self.directory.exists():
             remove(self.directory)
         partial.rename(self.directory)
+
+    def _lay(self, upper: Path, path: str, text: str) -> None:
+        """A file of the host's own, in directories as the root has them."""
+        for parent in reversed(Path(path).relative_to("/").parents[:-1]):
+            (upper / parent).mkdir(mode=0o755, exist_ok=True)
+        _write(upper / path.lstrip("/"), text)
 
     def _login(self, upper: Path) -> None:
         """The host's ssh key, and the user with the lab's key and password."""

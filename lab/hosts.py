@@ -7,12 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import cgroups, lock, machine, network, paths
+from lab import cgroups, debian, lock, machine, network, paths
 from lab.build import cached, remove
 from lab.engine.build import artifact as build_engine
 from lab.host import USER, Host, all_hosts, prepare_state, write_known_hosts
 from lab.nvidia import pci
 from lab.processes import alive
+from lab.root import suites
 from lab.root.build import artifact as build_root
 from lab.shell import LabError
 
@@ -29,7 +30,7 @@ class Status:
     state: str  # running, off, or broken: processes without a supervisor
 
 
-def describe(name: str, address: str, gpus: list[str], binds: dict[str, str] | None = None) -> Host:
+def describe(name: str, address: str, gpus: list[str], suite: str = debian.SUITE, binds: dict[str, str] | None = None) -> Host:
     """What a host with these traits is made of now; builds what is missing of it, but for the engine."""
     try:
         all_binds = {str(pci.tree(gpus)): PCI_TARGET} | (binds or {})
@@ -37,7 +38,8 @@ def describe(name: str, address: str, gpus: list[str], binds: dict[str, str] | N
         raise LabError(f"host {name}: {error}") from error
     if gpus and (engine := cached(build_engine)):
         all_binds[str(engine)] = ENGINE_TARGET
-    return Host(name, address, gpus, str(build_root()), all_binds)
+    kind = suites.find(suite)
+    return Host(name, address, gpus, str(build_root(kind.release, kind.packages)), all_binds, kind.files)
 
 
 def up(wanted: list[Host]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from lab import hosts, packages, paths
+from lab import debian, hosts, packages, paths
 from lab.host import Host
 from lab.shell import LabError
 
@@ -23,15 +23,19 @@ class Planned:
     name: str
     address: str
     gpus: list[str]
+    suite: str
 
 
 def read(file: Path) -> list[Planned]:
     """The hosts of a topology file; LabError names the file and what is wrong in it."""
     try:
         entries = yaml.safe_load(file.read_text())["hosts"].items()
-        return [Planned(str(name), str(entry["address"]), [str(gpu) for gpu in entry.get("gpus", [])]) for name, entry in entries]
+        return [
+            Planned(str(name), str(entry["address"]), [str(gpu) for gpu in entry.get("gpus", [])], str(entry.get("suite", debian.SUITE)))
+            for name, entry in entries
+        ]
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        form = "hosts: {NAME: {address: IP, gpus: [MODEL, ...]}, ...}"
+        form = "hosts: {NAME: {address: IP, gpus: [MODEL, ...], suite: SUITE}, ...}"
         raise LabError(f"{file}: no topology ({type(error).__name__}: {error}); its form is {form}") from error
 
 
@@ -41,9 +45,9 @@ def up(names: list[str], file: Path = TOPOLOGY) -> None:
     if unknown := set(names) - {host.name for host in planned}:
         raise LabError(f"{file} has no host {', '.join(sorted(unknown))}; it has {', '.join(host.name for host in planned)}")
     packages.ensure(packages.HOSTS)
-    mirror = hosts.describe(MIRROR, MIRROR_ADDRESS, [], {str(builder("lab.mirror.build")()): "/srv/mirror"})
+    mirror = hosts.describe(MIRROR, MIRROR_ADDRESS, [], binds={str(builder("lab.mirror.build")()): "/srv/mirror"})
     builder("lab.engine.build")()
-    wanted = [hosts.describe(host.name, host.address, host.gpus) for host in planned if not names or host.name in names]
+    wanted = [hosts.describe(host.name, host.address, host.gpus, host.suite) for host in planned if not names or host.name in names]
     if hosts.outdated(mirror):  # it holds nothing of its own
         hosts.down([MIRROR])
     started = hosts.up([mirror, *wanted])

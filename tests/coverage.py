@@ -1,17 +1,28 @@
-"""Which tasks of roles and playbooks some test has run: `make coverage`, after `make molecule lab`. Writes docs/coverage.md.
+"""Which tasks of roles and playbooks some test has run: `make coverage`, after the tests. Writes docs/measured/coverage.yml.
 
 Exit 1 when too few were run, 2 when there is no record of a run.
 """
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-RECORD = ROOT / ".ansible/record.jsonl"  # written by the callback tests/plugins/record.py
+RESULT = ROOT / "docs/measured/coverage.yml"
+HEAD = (
+    "# Written by `make coverage`: of each role and of the playbooks the tasks, how many of them some test has run, and the others.\n---\n"
+)
+# What the callback tests/plugins/record.py writes, by the targets that let it.
+RECORDS = {
+    "make test": ROOT / ".ansible/record.jsonl",
+    "make test-vm": ROOT / ".ansible/record-vm.jsonl",
+    "make test-faults": ROOT / ".ansible/record-faults.jsonl",
+}
 LEAST = 95  # percent of all tasks
 # What groups other tasks or steers the play has no result of its own.
 STRUCTURE = {
@@ -19,10 +30,10 @@ STRUCTURE = {
 }
 
 
-def tasks() -> dict[str, str]:
+def tasks(root: Path) -> dict[str, str]:
     """Every task by FILE:LINE, as Ansible says it, with its name."""
-    files = [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("roles/*/handlers/*.yml"), *ROOT.glob("playbooks/**/*.yml")]
-    return dict(entry for file in sorted(files) for entry in _below(str(file.relative_to(ROOT)), yaml.compose(file.read_text())))
+    files = [*root.glob("roles/*/tasks/*.yml"), *root.glob("roles/*/handlers/*.yml"), *root.glob("playbooks/**/*.yml")]
+    return dict(entry for file in sorted(files) for entry in _below(str(file.relative_to(root)), yaml.compose(file.read_text())))
 
 
 def _below(file: str, node: yaml.Node | None) -> Iterator[tuple[str, str]]:
@@ -38,49 +49,40 @@ def _below(file: str, node: yaml.Node | None) -> Iterator[tuple[str, str]]:
             yield f"{file}:{node.start_mark.line + 1}", parts["name"].value
 
 
-def ran() -> set[str]:
+def ran(record: Path) -> set[str]:
     """FILE:LINE of every task that was run on some host, not skipped."""
-    entries = map(json.loads, RECORD.read_text().splitlines())
+    entries = map(json.loads, record.read_text().splitlines())
     return {entry["task"] for entry in entries if entry.get("outcome", "skipped") != "skipped"}
 
 
-def page(every: dict[str, str], missed: dict[str, str], share: float) -> str:
-    rows = []
-    for folder in sorted({_folder(place) for place in every}):
-        counts = [sum(_folder(place) == folder for place in places) for places in (every, missed)]
-        rows.append(f"| {folder} | {counts[0]} | {counts[1]} |")
-    return "\n".join(
-        [
-            "# Tasks that tests run",
-            "",
-            f"`make test` ran {share:.1f} % of the {len(every)} tasks of roles and playbooks; the least is {LEAST} %. By `make coverage`.",
-            "",
-            "| | tasks | not run |",
-            "| --- | --- | --- |",
-            *rows,
-            "",
-            "## Not run",
-            "",
-            *(f"- {place.rsplit(':', 1)[0]}: {name}" for place, name in missed.items()),
-            "",
-        ]
-    )
+def result(every: dict[str, str], seen: set[str]) -> dict[str, Any]:
+    """Per role, and for the playbooks: tasks, covered, missed as FILE: NAME."""
+    parts: dict[str, Any] = {}
+    for place, name in every.items():
+        words = place.split("/")
+        part = parts.setdefault(words[1] if words[0] == "roles" else words[0], {"tasks": 0, "covered": 0, "missed": []})
+        part["tasks"] += 1
+        part["covered"] += place in seen
+        part["missed"] += [f"{place.rsplit(':', 1)[0]}: {name}"] if place not in seen else []
+    return parts
 
 
-def _folder(place: str) -> str:
-    return "/".join(place.split("/")[: 2 if place.startswith("roles") else 1])
+def share(parts: dict[str, Any]) -> float:
+    """Percent of all tasks that were run."""
+    return 100 * sum(part["covered"] for part in parts.values()) / sum(part["tasks"] for part in parts.values())
 
 
 def main() -> int:
-    if not RECORD.exists():
-        print(f"{RECORD} is not there: run `make molecule lab` first", file=sys.stderr)
+    records = {target: record for target, record in RECORDS.items() if record.exists()}
+    if not records:
+        print(f"{RECORDS['make test']} is not there: run `make molecule lab` first", file=sys.stderr)
         return 2
-    every, seen = tasks(), ran()
-    missed = {place: name for place, name in every.items() if place not in seen}
-    share = 100 * (len(every) - len(missed)) / len(every)
-    (ROOT / "docs/coverage.md").write_text(page(every, missed, share))
-    print(f"{share:.1f} % of {len(every)} tasks were run; docs/coverage.md lists the other {len(missed)}")
-    return 0 if share >= LEAST else 1
+    parts = result(tasks(ROOT), set().union(*map(ran, records.values())))
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(HEAD + yaml.safe_dump({"least": LEAST, "targets": list(records), "parts": parts}, sort_keys=False, width=1000))
+    subprocess.run([sys.executable, ROOT / "docs/generate.py"], check=True)
+    print(f"{share(parts):.1f} % of {sum(part['tasks'] for part in parts.values())} tasks were run; docs/coverage.md lists the others")
+    return 0 if share(parts) >= LEAST else 1
 
 
 if __name__ == "__main__":

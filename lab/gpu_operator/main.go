@@ -1,5 +1,6 @@
 // Command gpu-operator is the lab's stand-in for NVIDIA's GPU Operator, its validator, the device plugin, GPU feature discovery and
-// the node feature discovery worker: one binary, one subcommand for each container of the chart. README.md says what it does not prove.
+// the node feature discovery worker: one binary, one subcommand for each container of the chart, and the tools of
+// containers with a GPU under their own names. README.md says what it does not prove.
 package main
 
 import (
@@ -7,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -24,6 +26,13 @@ var commands = map[string]func(context.Context) error{
 }
 
 func main() {
+	if tool := tools[filepath.Base(os.Args[0])]; tool != nil {
+		if err := tool(os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctrl.SetLogger(zap.New())
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()

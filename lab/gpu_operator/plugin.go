@@ -171,13 +171,16 @@ func (p *plugin) devices(ctx context.Context) (map[string]string, error) {
 	return health, nil
 }
 
-// Allocate names the GPUs in the container's environment and mounts the engine, where the host has one.
+// Allocate names the GPUs in the container's environment and mounts the engine and the device file of nvidia_uvm, where the host has them.
 func (p *plugin) Allocate(_ context.Context, request *v1beta1.AllocateRequest) (*v1beta1.AllocateResponse, error) {
 	response := &v1beta1.AllocateResponse{}
 	for _, container := range request.ContainerRequests {
 		answer := &v1beta1.ContainerAllocateResponse{Envs: map[string]string{"NVIDIA_VISIBLE_DEVICES": strings.Join(container.DevicesIds, ",")}}
 		if _, err := os.Stat(hostRoot + engine); err == nil {
-			answer.Mounts = []*v1beta1.Mount{{HostPath: engine, ContainerPath: engine, ReadOnly: true}}
+			answer.Mounts = append(answer.Mounts, &v1beta1.Mount{HostPath: engine, ContainerPath: engine, ReadOnly: true})
+		}
+		if hasUVM() {
+			answer.Mounts = append(answer.Mounts, &v1beta1.Mount{HostPath: loadedDriver, ContainerPath: uvmDevice, ReadOnly: true})
 		}
 		response.ContainerResponses = append(response.ContainerResponses, answer)
 	}

@@ -50,7 +50,10 @@ def _images(parts: dict[str, Path], roots: Path) -> Iterator[Image]:
     klipper = _busybox(_root(roots / "klipper-helm", files))
     yield Image("docker.io/rancher/klipper-helm:v0.9.14-build20260210", klipper, ["entry"], user="1000", env={"HOME": "/home/klipper-helm"})
 
-    operator = _root(roots / "gpu-operator", {"usr/bin/gpu-operator": parts["operator"] / "gpu-operator"})
+    files = {"bin/busybox": tools / "bin/busybox", "usr/bin/gpu-operator": parts["operator"] / "gpu-operator"}
+    operator = _busybox(_root(roots / "gpu-operator", files))
+    for tool in ("vectorAdd", "nvidia-smi"):
+        (operator / "usr/bin" / tool).symlink_to("gpu-operator")
     for reference in ("nvcr.io/nvidia/gpu-operator:v26.7.0", "nvcr.io/nvidia/k8s-device-plugin:v0.20.0"):
         yield Image(reference, operator, ["gpu-operator"], user="65532:65532")
 

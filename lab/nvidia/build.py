@@ -1,73 +1,78 @@
-"""NVIDIA's two package repositories for Debian 12, with stand-ins under the true package names."""
+"""NVIDIA's package repositories for each distribution, and what the roles need of the distributions' own: stand-ins under true names."""
 
 import os
+import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import yaml
 
 from lab import packages
 from lab.build import build
+from lab.nvidia import deb, rpm
 from lab.shell import run
 
 HERE = Path(__file__).parent
-CONTROL = {
-    "Architecture": "amd64", "Section": "misc", "Priority": "optional", "Maintainer": "Rackstart's lab <lab@rackstart.invalid>",
-}  # fmt: skip
+FORMS = {"deb": deb, "rpm": rpm}
+INPUTS = ["build.py", "deb.py", "rpm.py", "models.json", "packages.yml", "packages"]
 
 
 def artifact() -> Path:
-    """A directory to serve: developer.download.nvidia.com/... and nvidia.github.io/... as upstream lays them out, with their keys."""
+    """A directory to serve: HOST/PATH as upstream lays it out, with the keys."""
+    kernel = os.uname().release
+    words = {"KERNEL": kernel, "FLAVOUR": re.sub(r"^[^-]*-(\d+-)?", "", kernel)}
 
     def make(out: Path) -> None:
-        packages.ensure(["apt-utils", "gnupg"])
-        for repository in yaml.safe_load((HERE / "packages.yml").read_text()).values():
-            directory = out / repository["directory"]
-            directory.mkdir(parents=True)
-            for version in repository["versions"]:
-                for name, fields in repository["packages"].items():
-                    _package(name, {"Version": version} | fields, directory)
-            _index(directory, repository["owner"])
-            _sign(directory, repository["owner"], out / repository["key"])
+        packages.ensure(sorted({tool for form in FORMS.values() for tool in form.TOOLS}))
+        text = re.sub("|".join(words), lambda word: words[word[0]], (HERE / "packages.yml").read_text())
+        homes: dict[Path, str] = {}  # of gpg, by the file that the key is published in
+        with ExitStack() as stack:
+            for repository in yaml.safe_load(text).values():
+                form, directory = FORMS[repository.get("form", "deb")], out / repository["directory"]
+                directory.mkdir(parents=True)
+                for version in repository["versions"]:
+                    for name, fields in repository["packages"].items():
+                        _package(form, name, {"Version": version} | fields, directory)
+                published = (directory / repository["key"]).resolve()
+                if published not in homes:
+                    homes[published] = stack.enter_context(_key(repository["owner"], published))
+                form.finish(directory, repository["owner"], homes[published])
 
-    return build("nvidia", [HERE / name for name in ("build.py", "models.json", "packages.yml", "packages")], {}, make)
+    return build("nvidia", [HERE / name for name in INPUTS], words, make)
 
 
-def _package(name: str, fields: dict[str, str], directory: Path) -> None:
-    """Write one .deb: its files with @NUMBER@, in names too, replaced by the version without the packaging's revision."""
-    number = fields["Version"].rpartition("-")[0]
+def _package(form: ModuleType, name: str, fields: dict[str, str], directory: Path) -> None:
+    """Write one package: its files with @NUMBER@, in names too, replaced by the version without epoch and the packaging's revision."""
+    version = fields["Version"]
+    number = version.rpartition(":")[2].rpartition("-")[0]
+    source = HERE / "packages" / fields.get("files", name)
+    said = {field: value.replace("VERSION", version) for field, value in fields.items() if field != "files"}
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
         root = Path(scratch) / "root"
-        source = HERE / "packages" / name
         for file in sorted(file for file in source.rglob("*") if file.is_file()):
-            target = root / str(file.relative_to(source)).replace("@NUMBER@", number)
+            inside = file.relative_to(source)
+            if form is rpm and inside.parts[0] == "DEBIAN":
+                continue
+            target = root / str(inside).replace("@NUMBER@", number)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(file.read_text().replace("@NUMBER@", number))
             target.chmod(file.stat().st_mode & 0o755)
-        control = {"Package": name} | CONTROL | fields | {"Description": f"{fields['Description']} (stand-in)"}
-        (root / "DEBIAN").mkdir(parents=True, exist_ok=True)
-        lines = (f"{field}: {value}\n" for field, value in control.items())
-        (root / "DEBIAN/control").write_text("".join(lines).replace("VERSION", fields["Version"]))
-        run(["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", root, directory], env=os.environ | {"SOURCE_DATE_EPOCH": "0"})
+        form.package(name, said | {"Description": f"{fields['Description']} (stand-in)"}, root, directory)
 
 
-def _index(directory: Path, owner: str) -> None:
-    (directory / "Packages").write_text(run(["apt-ftparchive", "packages", "."], cwd=directory))
-    run(["gzip", "--no-name", "--keep", "Packages"], cwd=directory)
-    settings = [f"--option=APT::FTPArchive::Release::{field}={owner}" for field in ("Origin", "Label")]
-    (directory / "Release").write_text(run(["apt-ftparchive", *settings, "release", "."], cwd=directory))
-
-
-def _sign(directory: Path, owner: str, key_file: Path) -> None:
-    """Sign with a key that is made here and forgotten; key_file gets its armoured public half."""
+@contextmanager
+def _key(owner: str, published: Path) -> Iterator[str]:
+    """A home of gpg with a key that is made here and forgotten; its armoured public half is written."""
     home = tempfile.mkdtemp()  # a short path: that of gpg-agent's socket has a limit
     gpg = ["gpg", "--homedir", home, "--batch", "--passphrase", ""]
     try:
-        run([*gpg, "--quick-generate-key", f"{owner} (stand-in of Rackstart's lab)", "ed25519", "sign", "never"])
-        run([*gpg, "--clearsign", "--output", directory / "InRelease", directory / "Release"])
-        run([*gpg, "--armor", "--detach-sign", "--output", directory / "Release.gpg", directory / "Release"])
-        key_file.write_text(run([*gpg, "--armor", "--export"]))
+        run([*gpg, "--quick-generate-key", f"{owner} (stand-in of Rackstart's lab)", "rsa3072", "sign", "never"])
+        published.write_text(run([*gpg, "--armor", "--export"]))
+        yield home
     finally:
         run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"])
         shutil.rmtree(home)

@@ -9,6 +9,7 @@ from lab import paths
 from lab.build import build
 from lab.shell import run
 
+PYTHONS = ["3.11", "3.13"]  # of the releases of Debian that hosts have
 LOCK = paths.REPO / "roles/model_store/files/requirements.txt"
 
 
@@ -17,13 +18,15 @@ def artifact() -> Path:
 
     def make(out: Path) -> None:
         wheels = out / "wheels"
-        options = ["--quiet", "--require-hashes", "--only-binary=:all:", "--python-version=3.11", "--no-deps"]
-        run([sys.executable, "-m", "pip", "download", *options, f"--dest={wheels}", f"--requirement={LOCK}"])
+        for python in PYTHONS:
+            options = ["--quiet", "--require-hashes", "--only-binary=:all:", f"--python-version={python}", "--no-deps"]
+            run([sys.executable, "-m", "pip", "download", *options, f"--dest={wheels}", f"--requirement={LOCK}"])
         for wheel in sorted(wheels.iterdir()):
             project = out / "simple" / re.sub(r"[-_.]+", "-", wheel.name.split("-")[0]).lower()
-            project.mkdir(parents=True)
+            project.mkdir(parents=True, exist_ok=True)
             digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-            (project / "index.html").write_text(f'<a href="{wheel.name}#sha256={digest}">{wheel.name}</a>\n')
+            with (project / "index.html").open("a") as page:
+                page.write(f'<a href="{wheel.name}#sha256={digest}">{wheel.name}</a>\n')
             wheel.rename(project / wheel.name)
         wheels.rmdir()
         names = sorted(project.name for project in (out / "simple").iterdir())

@@ -11,6 +11,7 @@ KINDS = {
     ("v1", "Namespace"): "V1Namespace",
     ("v1", "PersistentVolume"): "V1PersistentVolume",
     ("v1", "PersistentVolumeClaim"): "V1PersistentVolumeClaim",
+    ("v1", "Pod"): "V1Pod",
     ("v1", "Service"): "V1Service",
     ("v1", "ServiceAccount"): "V1ServiceAccount",
     ("apps/v1", "DaemonSet"): "V1DaemonSet",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.rackstart.cluster.plugins.module_utils import inference, operator, volumes
+from ansible_collections.rackstart.cluster.plugins.module_utils import inference, operator, smoke_pod, volumes
 from kubernetes_schema import problems
 
 ROOT = Path(__file__).parents[2]
@@ -35,13 +35,14 @@ def manifests(model: dict[str, Any]) -> list[dict[str, Any]]:
         *inference.foundation(IMAGE),
         *inference.objects([model], settings),
         operator.namespace(),
+        smoke_pod.pod("gpu-1", {"spec": {"containers": [{"image": IMAGE}]}}, 60),
     ]
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_kubernetes_knows_every_field(model: dict[str, Any]) -> None:
     for manifest in manifests(model):
-        assert problems(manifest) == [], f"{manifest['kind']}/{manifest['metadata']['name']}"
+        assert problems(manifest) == [], manifest["kind"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""GPUs: each of the three sources that count them has a gate of its own, and a dead device plugin is named."""
+"""GPUs: each of the three sources that count them has a gate of its own, a dead device plugin is named, and a GPU must compute."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -75,4 +75,60 @@ def test_a_dead_device_plugin_is_the_reason_that_the_stage_gives(bootstrap: Boot
     assert failed.changes == set()
 
     again = bootstrap("--inventory", str(inventory), "--only", "gpu_operator", "--only", "verify", "--json")
+    assert (again.code, again.changes) == (0, set()), again
+
+
+PROOF = "rackstart.dev/gpu-smoke"
+
+
+def free_gpu() -> tuple[str, int]:
+    """A GPU host with GPUs that no pod holds, and how many it has."""
+    counts = dict.fromkeys(("gpu-1", "gpu-2"), 2)
+    for pod in CoreV1Api(api()).list_pod_for_all_namespaces(field_selector="status.phase!=Succeeded,status.phase!=Failed").items:
+        if pod.spec.node_name in counts:
+            limits = [(container.resources.limits or {}).get("nvidia.com/gpu", "0") for container in pod.spec.containers]
+            counts[pod.spec.node_name] -= sum(map(int, limits))
+    return max(counts.items(), key=lambda item: item[1])
+
+
+def proof(node: str) -> str | None:
+    return (CoreV1Api(api()).read_node(node).metadata.annotations or {}).get(PROOF)
+
+
+def smoke_pods() -> list[str]:
+    found = CoreV1Api(api()).list_namespaced_pod("gpu-operator", label_selector="app.kubernetes.io/name=gpu-smoke").items
+    return [pod.metadata.name for pod in found]
+
+
+def test_a_gpu_that_does_not_compute_is_named_although_the_driver_lists_it(bootstrap: Bootstrap, inventory: Path) -> None:
+    only = ("--inventory", str(inventory), "--only", "gpu_operator")
+    node, free = free_gpu()
+    assert free > 0
+    before = proof(node)
+    assert before
+    folder = "/etc/nvidia-stand-in"
+    on(node, f"mkdir {folder}; echo uvm >{folder}/fault")
+    try:
+        listed = on(node, "nvidia-smi --query-gpu=uuid --format=csv,noheader").split()
+        CoreV1Api(api()).patch_node(node, {"metadata": {"annotations": {PROOF: None}}})
+        failed = bootstrap(*only, "--json")
+        left, kept = smoke_pods(), proof(node)
+    finally:
+        on(node, f"rm -r {folder}")
+    assert failed.code == 1, failed
+    assert f"Node {node}: not every GPU computes" in failed.reasons
+    assert len([uuid for uuid in listed if f"GPU {uuid}: exit code 1" in failed.reasons]) == free
+    for words in ("error code unknown error", "nvidia-modprobe -u -c 0", f"/dev/nvidia-uvm` on {node}"):
+        assert words in failed.reasons
+    assert failed.changes == set()
+    assert (left, kept) == ([], None)
+
+    dry = bootstrap(*only, "check", "--json")
+    proven = bootstrap(*only, "--json")
+    assert proven.code == 0, proven
+    assert [(stage, host) for stage, _, host in proven.changes] == [("gpu_operator", "localhost")]
+    assert dry.changes == proven.changes
+    assert (smoke_pods(), proof(node)) == ([], before)
+
+    again = bootstrap(*only, "--json")
     assert (again.code, again.changes) == (0, set()), again

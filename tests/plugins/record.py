@@ -1,9 +1,10 @@
-"""Callback that appends what every task did to a file, for the tests of check mode and of coverage."""
+"""Callback that appends what every task did to a file, for the tests of check mode and of coverage, and can end a run half-way."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import uuid
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ short_description: Appends what every task did to a file
 description:
   - One line of JSON for each task and host, and one at the start of each playbook, in the file that RACKSTART_RECORD names; others may
     write there at the same time, and C(run) tells whose a line is.
+  - Ansible is killed before the task, or handler, whose name (as in C(role : name)) is that of RACKSTART_STOP.
 """
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +48,13 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         self._write(playbook=os.path.relpath(os.path.realpath(playbook._file_name), ROOT), check=bool(context.CLIARGS["check"]))
+
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
+        if task.get_name() == os.environ.get("RACKSTART_STOP"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def v2_playbook_on_handler_task_start(self, task: Any) -> None:
+        self.v2_playbook_on_task_start(task, False)
 
     def v2_runner_on_ok(self, result: Any) -> None:
         self._result(result, "changed" if result.is_changed() else "ok")

@@ -37,6 +37,7 @@ def probe(name: str, address: str, slots: tuple[str, ...]) -> dict[str, Any]:
         "exports": [], "mounts": [], "urls": {MIRROR: "200"}, "connects": {},
         "k3s": {
             "active": False, "version": "v1.34.3+k3s1", "server_url": "", "ca_sha256": None, "others": [], "containerd_templates": [],
+            "toolkit": [],
         },
         "interfaces": [{"name": "eno1", "mtu": 9000, "speed": 25000, "addresses": [address]}],
         "routes": [{"to": "0.0.0.0/0", "device": "eno1"}, {"to": "192.0.2.0/24", "device": "eno1"}],
@@ -94,6 +95,7 @@ def good() -> dict[str, Any]:
         "token": False,
         "min_free_mib": {"/var/lib": 10240},
         "waivers": {"os.swap": {"reason": "zram, tried by hand", "until": "2026-12-31"}},
+        "numbers": [{"name": "gpu_operator_timeout", "value": 900, "low": "1", "high": "86400"}],
         "today": "2026-11-24",
     }  # fmt: skip
     store = look["hosts"]["server-1"]["probe"]

@@ -70,6 +70,16 @@ def test_what_a_role_gets(kind: str, name: str, expected: dict[str, str]) -> Non
     assert artifacts.resolve(DECLARED, LOCK, kind, name, "http://m") == expected
 
 
+def test_what_a_role_gets_of_several_together() -> None:
+    first, second = ({"url": f"https://example.org/{name}/", "key": "https://example.org/key"} for name in ("a", "b"))
+    declared = {"repositories": {"driver_a": first, "driver_b": second, "other": first}}
+    lock = {"repositories": {name: {"key": first["key"], "sha256": "dd", "fingerprint": "EE"} for name in declared["repositories"]}}
+    found = artifacts.resolve_all(declared, lock, "repositories", "driver_", "http://m")
+    assert {name: entry["url"] for name, entry in found.items()} == {"a": "http://m/example.org/a/", "b": "http://m/example.org/b/"}
+    with pytest.raises(artifacts.ArtifactError, match="driver_b is not locked"):
+        artifacts.resolve_all(declared, {"repositories": {"driver_a": lock["repositories"]["driver_a"]}}, "repositories", "driver_")
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "change", "message"),
     [

@@ -52,8 +52,11 @@ RED = [
     ("groups.gpu", "gpu-1", {"hosts/gpu-1/groups": ["gpu"]}),
     ("groups.roles", "inventory", {"hosts/server-1/groups": ["k3s_server", "k3s_agent", "storage"]}),
     ("groups.schedulable", "inventory", {"hosts/server-1/taints": [{"key": "nvidia.com/gpu"}]}),
+    ("settings.numbers", "gpu_operator_timeout", {"numbers/0/value": 0}),
+    ("settings.numbers", "gpu_operator_timeout", {"numbers/0/value": "ten minutes"}),
     ("os.supported", "gpu-1", {f"{AT}/os": {"id": "ubuntu", "version_id": "20.04"}}),
-    ("os.supported", "gpu-1", {f"{AT}/os": {"id": "rocky", "version_id": "9.6"}}),
+    ("os.supported", "gpu-1", {f"{AT}/os": {"id": "rocky", "version_id": "8.10"}}),
+    ("os.supported", "gpu-1", {f"{AT}/os": {"id": "almalinux", "version_id": "9.6"}}),
     ("os.supported", "gpu-1", {f"{AT}/os": {"id": "arch", "version_id": ""}}),
     ("os.architecture", "gpu-1", {f"{AT}/arch": "aarch64"}),
     ("os.clock", "gpu-1", {f"{AT}/time_offset": -90.0}),
@@ -96,6 +99,7 @@ RED = [
     ("k3s.upgrade", "gpu-1", {f"{AT}/k3s/version": "v1.35.1+k3s1"}),
     ("k3s.upgrade", "gpu-1", {f"{AT}/k3s/version": "v1.32.9+k3s1"}),
     ("k3s.one_cluster", "gpu-1", {"hosts/gpu-1/groups": ["k3s_server", "gpu"], f"{AT}/k3s/ca_sha256": "d" * 64}),
+    ("k3s.toolkit", "gpu-1", {f"{AT}/k3s/toolkit": ["/usr/local/nvidia/toolkit/nvidia-container-runtime"]}),
     ("k3s.server_url", "gpu-1", {f"{AT}/k3s/server_url": "https://198.51.100.1:6443"}),
     ("k3s.cgroup", "gpu-1", {f"{AT}/cgroup_version": 1, "k3s_version": "v1.35.0+k3s1"}),
     ("k3s.cgroup_controllers", "gpu-1", {f"{AT}/cgroup_controllers": ["cpu", "pids"]}),
@@ -227,6 +231,22 @@ def test_one_fault_is_named_where_it_is(look: Look, check: str, target: str, cha
     (red,) = [entry for entry in found if (entry["id"], entry["target"], entry["ok"]) == (check, target, False)]
     assert red["remedy"]
     assert (red in checks.refused(found)) == (red["severity"] == "required")
+
+
+@pytest.mark.parametrize(
+    ("id", "version", "seen"),
+    [
+        ("debian", "12", "debian 12"),
+        ("debian", "13", "debian 13"),
+        ("ubuntu", "24.04", "ubuntu 24.04 (tests emulate it)"),
+        ("rhel", "9.4", "rhel 9.4 (tests emulate it)"),
+        ("rocky", "9.6", "rocky 9.6 (tests emulate it)"),
+    ],
+)
+def test_a_distribution_that_is_taken_says_how_it_was_tried(look: Look, id: str, version: str, seen: str) -> None:
+    found = judged(look, {f"{AT}/os": {"id": id, "version_id": version}})
+    (entry,) = [entry for entry in found if (entry["id"], entry["target"]) == ("os.supported", "gpu-1")]
+    assert (entry["ok"], entry["seen"]) == (True, seen)
 
 
 @pytest.mark.parametrize(("check", "target", "change"), UNKNOWN, ids=ids(UNKNOWN))

@@ -55,6 +55,31 @@ def test_a_models_files_are_counted_and_the_smallest_is_tried(server: Any, statu
     assert server.asked == [("GET", API, "Bearer secret"), ("HEAD", FILE, "Bearer secret")]
 
 
+@pytest.mark.parametrize(
+    ("others", "store", "weights"),
+    [
+        ({"pytorch_model.bin": 4000, "original/consolidated.00.pth": 4000}, 4100, 4000),
+        ({"consolidated.safetensors": 3900}, 8000, 4000),
+        ({"model-2.safetensors": 1000}, 5100, 5000),
+        ({"tokenizer.json": 50}, 4150, 4000),
+    ],
+)
+def test_one_form_of_the_weights_is_counted_and_what_the_store_leaves_out_is_not(
+    server: Any, others: dict[str, int], store: int, weights: int
+) -> None:
+    tree = [*TREE, *({"type": "file", "path": path, "size": size} for path, size in others.items())]
+    server.table = {API: (200, json.dumps(tree)), FILE: (200, "")}
+    found = checks_outside.size(server.url, "", MODEL)
+    assert (found["store"], found["weights"]) == (store, weights)
+
+
+def test_weights_that_are_no_safetensors_are_counted_once_too(server: Any) -> None:
+    files = {"config.json": 100, "pytorch_model-1.bin": 2000, "pytorch_model-2.bin": 1000, "consolidated.00.pth": 2900}
+    server.table = {API: (200, json.dumps([{"type": "file", "path": path, "size": size} for path, size in files.items()]))}
+    found = checks_outside.size(server.url, "", MODEL)
+    assert (found["store"], found["weights"]) == (6000, 3000)
+
+
 def test_a_hub_that_refuses_keeps_its_status(server: Any) -> None:
     server.table = {API: (401, "")}
     assert checks_outside.size(server.url, "", MODEL)["status"] == 401

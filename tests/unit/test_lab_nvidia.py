@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.rackstart.cluster.plugins.module_utils import probe, probe_health
-from ansible_collections.rackstart.cluster.plugins.module_utils.gpus import NVSWITCHES, find
+from ansible_collections.rackstart.cluster.plugins.module_utils.gpus import find
 
 from lab.nvidia import pci
 
@@ -66,7 +66,7 @@ def test_a_model_is_one_that_the_product_knows(model: str) -> None:
 def test_a_switch_is_on_the_bus_and_no_gpu(host: Path) -> None:
     lay(host, ["H100", "NVSwitch"])
     assert [gpu["device_id"] for gpu in probe.pci_gpus(host)] == ["0x2330"]
-    assert str(pci.MODELS["NVSwitch"]["device"]).removeprefix("0x") in NVSWITCHES
+    assert probe_health.switches(host) == 1
 
 
 def test_a_host_lists_its_gpus(smi: Run) -> None:
@@ -115,6 +115,14 @@ def test_a_driver_of_another_version_is_not_spoken_with(host: Path, smi: Run) ->
     assert smi("-L").returncode == 0
     (host / "usr/share/nvidia-stand-in/library-version").write_text("595.1\n")
     assert smi("-L").returncode == 18
+
+
+def test_unified_memory_is_loaded_only_when_asked_for(host: Path, smi: Run) -> None:
+    smi("-L")
+    assert not (host / "run/nvidia-stand-in/uvm").exists()
+    modprobe = [PACKAGES / "nvidia-modprobe/usr/bin/nvidia-modprobe", "-u", "-c0"]
+    subprocess.run(modprobe, env=os.environ | {"STAND_IN_ROOT": str(host)}, check=True)
+    assert (host / "run/nvidia-stand-in/uvm").exists()
 
 
 def test_the_fabric_is_set_up_once_fabric_manager_runs(host: Path, smi: Run) -> None:

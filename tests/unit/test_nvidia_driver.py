@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.rackstart.cluster.plugins.module_utils import driver, probe_system
+from ansible_collections.rackstart.cluster.plugins.module_utils import driver, probe_health, probe_system
 from ansible_collections.rackstart.cluster.plugins.modules import mok, nvidia_driver
 
 ROOT = Path(__file__).parents[2]
@@ -14,7 +14,8 @@ VARS = yaml.safe_load((ROOT / "roles/nvidia_driver/vars/main.yml").read_text())
 TABLES: dict[str, Any] = VARS["__nvidia_driver_distributions"]
 T4, V100, H100, B200 = "0x1eb8", "0x1db4", "0x2330", "0x2901"
 KERNEL = "6.1.0-40-amd64"
-HEADERS = [f"linux-headers-{KERNEL}"]
+HEADERS = [f"linux-headers-{KERNEL}", "linux-headers-amd64"]
+SLOT = "sys/bus/pci/devices/0000:17:00.0"
 
 
 def lay(root: Path, files: dict[str, str]) -> None:
@@ -26,15 +27,16 @@ def lay(root: Path, files: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
-        ({"sys/bus/pci/devices/0000:17:00.0/device": "0x2330\n"}, False),
-        ({"sys/bus/pci/devices/0000:17:00.0/device": "0x22a3\n"}, True),
-        ({"sys/class/infiniband/mlx5_0/device/vpd": "a network adapter"}, False),
-        ({"sys/class/infiniband/mlx5_0/device/vpd": "\x82SW_MNG\x90"}, True),
+        ({f"{SLOT}/vendor": "0x10de\n", f"{SLOT}/class": "0x030200\n"}, 0),
+        ({f"{SLOT}/vendor": "0x10de\n", f"{SLOT}/class": "0x068000\n"}, 1),
+        ({f"{SLOT}/vendor": "0x8086\n", f"{SLOT}/class": "0x068000\n"}, 0),
+        ({"sys/class/infiniband/mlx5_0/device/vpd": "a network adapter"}, 0),
+        ({f"sys/class/infiniband/mlx5_{number}/device/vpd": "\x82SW_MNG\x90" for number in range(2)}, 2),
     ],
 )
-def test_nvswitches_are_found_on_both_kinds_of_boards(tmp_path: Path, files: dict[str, str], expected: bool) -> None:
+def test_nvswitches_are_found_on_both_kinds_of_boards(tmp_path: Path, files: dict[str, str], expected: int) -> None:
     lay(tmp_path, files)
-    assert nvidia_driver.switches(tmp_path) is expected
+    assert probe_health.switches(tmp_path) == expected
 
 
 @pytest.mark.parametrize(
@@ -115,20 +117,20 @@ def test_why_not_every_gpu_can_be_used(
                 "nvidia-utils-580-server", "nvidia-compute-utils-580-server", "nvidia-headless-no-dkms-580-server-open",
                 "nvidia-fabricmanager-580",
             ],
-            [f"linux-modules-nvidia-580-server-open-{KERNEL}"], [],
+            [f"linux-modules-nvidia-580-server-open-{KERNEL}"], ["linux-modules-nvidia-580-server-open-amd64"],
         ),
         (
             "ubuntu", [V100],
             ["nvidia-utils-580-server", "nvidia-compute-utils-580-server", "nvidia-headless-no-dkms-580-server"],
-            [f"linux-modules-nvidia-580-server-{KERNEL}"], [],
+            [f"linux-modules-nvidia-580-server-{KERNEL}"], ["linux-modules-nvidia-580-server-amd64"],
         ),
         (
             "rhel", [B200], ["nvidia-driver-cuda", "nvidia-persistenced", "kmod-nvidia-open-dkms", "nvidia-fabricmanager"], ["nvlsm"],
-            [f"kernel-devel-{KERNEL}", "python3-dnf-plugin-versionlock"],
+            [f"kernel-devel-{KERNEL}", "kernel-devel-matched"],
         ),
         (
             "rhel", [V100], ["nvidia-driver-cuda", "nvidia-persistenced", "kmod-nvidia-latest-dkms"], [],
-            [f"kernel-devel-{KERNEL}", "python3-dnf-plugin-versionlock"],
+            [f"kernel-devel-{KERNEL}", "kernel-devel-matched"],
         ),
     ],
 )  # fmt: skip
@@ -141,7 +143,34 @@ def test_a_plan_comes_to_packages(distribution: str, devices: list[str], pinned:
 
 def test_without_a_packaged_kernel_nothing_is_made_for_it() -> None:
     named = driver.packages(driver.resolve([T4], "580"), TABLES["ubuntu"], "")
-    assert named["floating"] == []
+    assert named["floating"] == named["needs"] == []
+
+
+@pytest.mark.parametrize(
+    ("kernel", "expected"),
+    [
+        ("6.1.0-40-amd64", "amd64"),
+        ("6.1.0-40-cloud-amd64", "cloud-amd64"),
+        ("6.12.43+deb13-amd64", "amd64"),
+        ("6.8.0-45-generic", "generic"),
+        ("", ""),
+    ],
+)
+def test_flavours_of_kernels(kernel: str, expected: str) -> None:
+    assert driver.flavour(kernel) == expected
+
+
+@pytest.mark.parametrize(
+    ("id", "version", "expected"),
+    [
+        ("debian", "13", ("debian", "debian13")),
+        ("ubuntu", "24.04", ("ubuntu", "ubuntu2404")),
+        ("rocky", "9.6", ("rhel", "rhel9")),
+        ("arch", "", ("arch", "arch")),
+    ],
+)
+def test_names_of_distributions(id: str, version: str, expected: tuple[str, str]) -> None:
+    assert nvidia_driver.family({"id": id, "version_id": version}) == expected
 
 
 @pytest.mark.parametrize(
@@ -155,6 +184,18 @@ def test_without_a_packaged_kernel_nothing_is_made_for_it() -> None:
 )
 def test_versions_that_packages_may_have(wanted: str, exact: bool, expected: str) -> None:
     assert driver.pattern(wanted, exact) == expected
+
+
+def test_what_dnf_has_locked_counts_as_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "# Added lock on Wed Nov 25\nnvidia-driver-cuda-3:580.173.02-1.el9.*\n!kmod-nvidia-open-dkms-3:595.91.07-1.el9.*\n"
+    lay(tmp_path, {"etc/dnf/plugins/versionlock.list": lines, "rpm": "#!/bin/sh\nprintf 'installed %s 580.173.02-1.el9\\n' $LISTED\n"})
+    (tmp_path / "rpm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("LISTED", "nvidia-driver-cuda kmod-nvidia-open-dkms")
+    assert nvidia_driver.installed("dnf", ["*nvidia*"], tmp_path) == {
+        "nvidia-driver-cuda": ["580.173.02-1.el9", "hold"],
+        "kmod-nvidia-open-dkms": ["580.173.02-1.el9"],
+    }
 
 
 MOKUTIL = """#!/bin/sh

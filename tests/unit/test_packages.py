@@ -28,6 +28,7 @@ RPM = "\n".join(
         ('NAME="Ubuntu"\nID=ubuntu\nID_LIKE=debian\n', "apt"),
         ('ID="rocky"\nID_LIKE="rhel centos fedora"\n', "dnf"),
         ('ID="rhel"\nID_LIKE="fedora"\n', "dnf"),
+        ('ID="rocky"\r\nID_LIKE="rhel centos fedora"\r\n', "dnf"),
         ("ID=arch\n", None),
         ("", None),
     ],

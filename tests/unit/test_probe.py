@@ -103,6 +103,7 @@ def test_k3s_is_described_by_its_files(tmp_path):
             "etc/systemd/system/k3s-agent.service": "",
             "etc/rancher/k3s/config.yaml": "server: https://a:6443\nnode-label:\n  - gpu=true\nkubelet-arg+: [a]\n",
             "var/lib/rancher/k3s/agent/etc/containerd/config-v3.toml.tmpl": "",
+            "usr/local/nvidia/toolkit/nvidia-container-runtime": "",
         },
     )
     (tmp_path / "usr/local/bin/k3s").chmod(0o755)
@@ -112,6 +113,7 @@ def test_k3s_is_described_by_its_files(tmp_path):
     assert (seen["unit"], seen["version"]) == ("k3s-agent.service", "v1.34.4+k3s1")
     assert seen["config_keys"] == ["server", "node-label", "kubelet-arg+"]
     assert seen["containerd_templates"] == ["/var/lib/rancher/k3s/agent/etc/containerd/config-v3.toml.tmpl"]
+    assert seen["toolkit"] == ["/usr/local/nvidia/toolkit/nvidia-container-runtime"]
     assert len(seen["binary_sha256"]) == 64
 
 

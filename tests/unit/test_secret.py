@@ -38,7 +38,7 @@ def ask(tmp_path: Path, file: Path) -> Ask:
         environment = {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections")} | (settings or {})
         if identities:
             environment["ANSIBLE_VAULT_IDENTITY_LIST"] = identities
-        query = "{{ lookup('rackstart.cluster.secret', '%s') }}" % file  # noqa: UP031 (braces)
+        query = f"{{{{ lookup('rackstart.cluster.secret', '{file}') }}}}"
         command = [ANSIBLE, "localhost", "-m", "ansible.builtin.debug", "-a", json.dumps({"msg": query})]
         return subprocess.run(command, env=os.environ | environment, cwd=tmp_path, capture_output=True, text=True)
 

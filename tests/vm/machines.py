@@ -22,6 +22,7 @@ from lab.shell import LabError, run
 from tests.vm.image import USER
 
 STATE = paths.CACHE / "vm"
+RECORD = paths.REPO / ".ansible/record-vm.jsonl"  # of every play, for `make coverage`
 LOCK = paths.CACHE / ".vm.lock"
 INVENTORY = Path(__file__).parent / "inventory"
 ADDRESSES = {"server": "10.79.0.1", "client": "10.79.0.2"}
@@ -59,6 +60,8 @@ def running(base: Path) -> Iterator[Processes]:
         except BlockingIOError as error:
             raise LabError("another process runs the virtual machines of this user: wait until it has ended") from error
         end()
+        RECORD.parent.mkdir(exist_ok=True)
+        RECORD.unlink(missing_ok=True)
         try:
             yield _start_all(base)
         finally:
@@ -160,6 +163,8 @@ def play(*playbooks: str, check: bool = False) -> Play:
         command, cwd=paths.REPO, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=PLAY
     )
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-2000:]}"
+    with RECORD.open("a") as file:
+        file.write(record.read_text())
     entries = [json.loads(line) for line in record.read_text().splitlines()]
     changed = {(entry["task"], entry["name"], entry["host"]) for entry in entries if entry.get("outcome") == "changed"}
     return Play(changed)

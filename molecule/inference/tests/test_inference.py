@@ -41,3 +41,12 @@ def test_the_engine_may_do_little(get: Callable[[str], dict[str, Any]]) -> None:
 def test_the_image_is_on_the_node_before_a_replica_needs_it(get: Callable[[str], dict[str, Any]]) -> None:
     status = get("daemonset/prepull-engine")["status"]
     assert status["numberReady"] == status["desiredNumberScheduled"] == 1
+
+
+def test_an_image_that_cannot_be_pulled_is_missed(converge: Callable[..., tuple[int, str]]) -> None:
+    code, said = converge(inference_image=f"docker.io/vllm/none@sha256:{64 * '0'}", inference_pull_timeout=5)
+    try:
+        assert code != 0
+        assert "DaemonSet/prepull-engine" in said.partition("fatal:")[2]
+    finally:
+        assert converge()[0] == 0

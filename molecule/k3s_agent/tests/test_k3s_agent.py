@@ -24,3 +24,11 @@ def test_the_agent_has_no_way_to_become_a_server(host: Host, request: pytest.Fix
     assert as_root(agent, "grep -rl a-token-of-tests-alone[-]for-servers /etc /var/lib/rancher")[1] == ""
     assert as_root(agent, "find /etc/rancher -type f -perm /077") == (0, "")
     assert agent.service("k3s-agent").is_enabled
+
+
+def test_a_key_that_k3s_would_pass_over_is_refused(converge: Callable[..., tuple[int, str]]) -> None:
+    code, said = converge(k3s_agent_config={"no-such-key": 1})
+    assert code != 0
+    assert "k3s_agent_config: " in said
+    assert "no-such-key" in said
+    assert "changed=0" in said

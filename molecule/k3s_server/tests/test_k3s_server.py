@@ -30,3 +30,17 @@ def test_no_secret_is_open_to_others(host: Host, as_root: Run) -> None:
 def test_changes_by_hand_are_gone(host: Host, as_root: Run) -> None:
     assert as_root(host, "grep -c coredns /etc/rancher/k3s/config.yaml") == (1, "0")
     assert as_root(host, "k3s kubectl --namespace=kube-system get deployment coredns --output=name")[0] == 0
+
+
+def test_a_key_that_k3s_would_pass_over_is_refused(converge: Callable[..., tuple[int, str]]) -> None:
+    code, said = converge(k3s_server_config={"no-such-key": 1})
+    assert code != 0
+    assert "k3s_server_config: " in said
+    assert "no-such-key" in said
+    assert "changed=0" in said
+
+
+def test_one_secret_for_servers_and_agents_is_refused(converge: Callable[..., tuple[int, str]]) -> None:
+    code, said = converge(k3s_server_agent_token="a-token-of-tests-alone-for-servers")
+    assert code != 0
+    assert "changed=0" in said

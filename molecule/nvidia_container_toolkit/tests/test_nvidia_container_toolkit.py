@@ -1,7 +1,11 @@
 """Role nvidia_container_toolkit."""
 
+from collections.abc import Callable
+
 import pytest
 from testinfra.host import Host
+
+Run = Callable[[Host, str], tuple[int, str]]
 
 
 @pytest.mark.parametrize("program", ["nvidia-container-runtime", "nvidia-ctk", "nvidia-cdi-hook"])
@@ -20,3 +24,13 @@ def test_the_repository_is_trusted_for_itself_alone(host: Host) -> None:
     sources = host.file("/etc/apt/sources.list.d/rackstart-nvidia-container-toolkit.sources").content_string
     assert "Signed-By: /etc/apt/keyrings/rackstart-nvidia-container-toolkit.asc" in sources
     assert "Trusted" not in sources
+
+
+def test_a_toolkit_that_lacks_a_program_is_refused(host: Host, as_root: Run, converge: Callable[..., tuple[int, str]]) -> None:
+    assert as_root(host, "mv /usr/bin/nvidia-ctk /root") == (0, "")
+    try:
+        code, said = converge()
+    finally:
+        assert as_root(host, "mv /root/nvidia-ctk /usr/bin") == (0, "")
+    assert code != 0
+    assert "/usr/bin lacks nvidia-ctk although version 1.20.0-1 of the packages is installed" in said

@@ -27,6 +27,11 @@ def test_the_open_modules_are_installed_and_all_of_it_is_held(host: Host) -> Non
     assert "Candidate: 580.173.02-1" in candidate, "of two branches that the repository has"
 
 
+def test_the_repository_is_that_of_the_release(host: Host) -> None:
+    sources = host.file("/etc/apt/sources.list.d/rackstart-nvidia-driver.sources").content_string
+    assert "/compute/cuda/repos/debian12/x86_64/" in sources
+
+
 def test_nouveau_is_kept_away(host: Host) -> None:
     assert "blacklist nouveau\n" in host.file("/etc/modprobe.d/rackstart-nouveau.conf").content_string
 
@@ -34,6 +39,7 @@ def test_nouveau_is_kept_away(host: Host) -> None:
 def test_the_driver_stays_loaded(host: Host) -> None:
     assert host.service("nvidia-persistenced").is_running
     assert host.service("nvidia-persistenced").is_enabled
+    assert host.file("/run/nvidia-stand-in/uvm").exists, "what the GPU Operator's validator looks for"
 
 
 @pytest.mark.parametrize(

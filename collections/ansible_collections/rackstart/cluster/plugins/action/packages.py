@@ -82,9 +82,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return self._module("command", argv=argv)
 
     def _module(self, module: str, **arguments: t.Any) -> dict[str, t.Any]:
-        result: dict[str, t.Any] = self._execute_module(
-            module_name=f"ansible.builtin.{module}", module_args=arguments, task_vars=self._vars
-        )
+        name = f"ansible.builtin.{module}"
+        result: dict[str, t.Any] = self._execute_module(module_name=name, module_args=arguments, task_vars=self._vars)
         return result
 
     def _explained(self, result: dict[str, t.Any], manager: str, wanted: dict[str, t.Any]) -> dict[str, t.Any]:

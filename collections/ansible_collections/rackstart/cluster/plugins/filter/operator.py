@@ -1,11 +1,11 @@
-"""Filter that renders the GPU Operator's objects; see module_utils/operator.py."""
+"""Filters about the GPU Operator; see module_utils/operator.py and module_utils/smoke.py."""
 
 from __future__ import annotations
 
 import json
 import typing as t
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import operator
+from ansible_collections.rackstart.cluster.plugins.module_utils import operator, smoke
 
 
 def gpu_operator_objects(content: str, values: dict[str, t.Any]) -> list[dict[str, t.Any]]:
@@ -14,6 +14,11 @@ def gpu_operator_objects(content: str, values: dict[str, t.Any]) -> list[dict[st
     return [operator.namespace(), operator.helm_chart(content, plain)]
 
 
+def driven_gpus(probe: dict[str, t.Any]) -> smoke.Driven:
+    """Boot, driver and UUIDs of a host's GPUs, by what host_probe saw."""
+    return smoke.driven(probe)
+
+
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"gpu_operator_objects": gpu_operator_objects}
+        return {"gpu_operator_objects": gpu_operator_objects, "driven_gpus": driven_gpus}

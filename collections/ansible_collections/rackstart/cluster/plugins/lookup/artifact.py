@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import yaml
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.rackstart.cluster.plugins.module_utils import artifacts
+
 DOCUMENTATION = """
 name: artifact
 author: The Rackstart authors
@@ -11,7 +18,9 @@ description:
   - Fails, naming the command to run, when the artifact is not locked as it is declared.
 options:
   _terms:
-    description: Kind (files, charts, images, repositories, hubs) and name of the artifact.
+    description:
+      - Kind (files, charts, images, repositories, hubs) and name of the artifact. A name that ends with C(*) stands for every artifact
+        whose name begins so, and is answered with a dictionary of them by the rest of their names.
     type: list
     elements: string
     required: true
@@ -40,13 +49,6 @@ _raw:
   elements: dict
 """
 
-from pathlib import Path  # noqa: E402
-
-import yaml  # noqa: E402
-from ansible.errors import AnsibleLookupError  # noqa: E402
-from ansible.plugins.lookup import LookupBase  # noqa: E402
-from ansible_collections.rackstart.cluster.plugins.module_utils import artifacts  # noqa: E402
-
 REPOSITORY = Path(__file__).resolve().parents[6]
 
 
@@ -67,11 +69,13 @@ class LookupModule(LookupBase):
             raise AnsibleLookupError("artifact wants a kind and a name, such as 'files', 'k3s'")
         inventory = _inventory(variables)
         try:
+            resolve = artifacts.resolve_all if terms[1].endswith("*") else artifacts.resolve
             return [
-                artifacts.resolve(
+                resolve(
                     _read(REPOSITORY / "artifacts.yml"),
                     _read(inventory / "artifacts.lock.yml"),
-                    *terms,
+                    terms[0],
+                    terms[1].removesuffix("*"),
                     mirror=self._templar.template(self.get_option("artifact_mirror")),
                 )
             ]

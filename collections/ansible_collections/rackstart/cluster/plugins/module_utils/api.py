@@ -68,7 +68,7 @@ def reason(error: BaseException) -> str:
 
 
 def bound() -> None:
-    """Bound every request of this process that has no bound of its own: a server that takes it and never answers would hold us for ever."""
+    """Give every request of this process that has no bound of its own one: a server may take it and never answer."""
     unbound = RESTClientObject.request
     if getattr(unbound, "bounded", False):
         return

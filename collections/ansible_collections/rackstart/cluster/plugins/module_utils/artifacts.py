@@ -79,3 +79,9 @@ def resolve(declared: dict[str, Any], lock: dict[str, Any], kind: str, name: str
             "key_sha256": locked["sha256"],
         }
     return {"url": mirrored(entry["url"], mirror)}
+
+
+def resolve_all(declared: dict[str, Any], lock: dict[str, Any], kind: str, start: str, mirror: str = "") -> dict[str, dict[str, str]]:
+    """resolve() of each declared artifact whose name begins with `start`, by the rest of its name. Raises ArtifactError."""
+    names = [name for name in declared.get(kind) or {} if name.startswith(start)]
+    return {name.removeprefix(start): resolve(declared, lock, kind, name, mirror) for name in names}

@@ -34,7 +34,7 @@ def judge(look: Look) -> list[Finding]:
     one}}, storage {backend, path, server, export, clients}, networks [CIDR], arguments (the engine's flags), unlocked [text],
     lock_command, mirror {url, error}, artifacts {address: "" or why not}, min_free_mib {path: MiB}, k3s_config {server, agent: extra
     keys}, k3s_version, driver {version, modules}, proxy (whether one is declared), token (whether there is one), waivers {id: {reason,
-    until}}, today (ISO date).
+    until}}, numbers [{name, value, low, high}], today (ISO date).
     """
     found = [finding for theme in THEMES for finding in theme.check(look)]
     for entry in found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ansible_collections.rackstart.cluster.plugins.module_utils import ranges
 from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, Look, finding, members, probed, told
 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
@@ -17,6 +18,9 @@ def check(look: Look) -> Iterator[Finding]:
     yield from _identity(look)
     yield from _groups(look)
     yield from _artifacts(look)
+    for row in look["numbers"]:
+        ok = ranges.inside(row["value"], row["low"], row["high"])
+        yield finding("settings.numbers", row["name"], ok, row["value"], name=row["name"], low=row["low"], high=row["high"])
 
 
 def _reachable(look: Look) -> Iterator[Finding]:

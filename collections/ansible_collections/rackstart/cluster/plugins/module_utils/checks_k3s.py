@@ -37,6 +37,9 @@ def version(text: str) -> tuple[int, int, int]:
 def _left_behind(name: str, probe: dict[str, Any], look: Look) -> Iterator[Finding]:
     templates = probe["k3s"]["containerd_templates"]
     yield finding("k3s.templates", name, not templates, told(templates))
+    if "gpu" in look["hosts"][name]["groups"]:
+        toolkit = probe["k3s"]["toolkit"]
+        yield finding("k3s.toolkit", name, not toolkit, told(toolkit), name=name)
     url = probe["k3s"]["server_url"]
     yield finding("k3s.server_url", name, not url or urlsplit(url).hostname in look["addresses"], url or "none", name=name)
     running = [unit for unit in ("docker", "containerd") if probe["units"].get(unit) == "active"]

@@ -8,8 +8,9 @@ from typing import Any
 from ansible_collections.rackstart.cluster.plugins.module_utils.checks_table import CLOCK, MEMORY, NOFILE
 from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, Look, finding, probed, told
 
-SUPPORTED = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04")}  # what the roles install packages on
-TRIED = ("debian", "12")  # what tests run
+# What the roles install packages on; of RHEL and its rebuilds, every minor version
+SUPPORTED = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04"), "rhel": ("9",), "rocky": ("9",)}
+RUN = ("debian",)  # what tests run for real; of the others they play the roles on Debian hosts that report to be one
 TIME_SERVICES = ("chrony", "chronyd", "ntp", "ntpd", "ntpsec", "openntpd", "systemd-timesyncd")
 INOTIFY = {"instances": 8192, "watches": 524288}  # what stage host sets
 NEEDED = ("overlay", "br_netfilter", "nf_conntrack", "vxlan")
@@ -29,9 +30,9 @@ def check(look: Look) -> Iterator[Finding]:
 
 def _system(name: str, probe: dict[str, Any]) -> Iterator[Finding]:
     system = probe["os"]
-    what = (system["id"], system["version_id"])
-    supported = what[1] in SUPPORTED.get(what[0], ())
-    yield finding("os.supported", name, supported, " ".join(what) + (" (no test runs it)" if supported and what != TRIED else ""))
+    id, version = system["id"], system["version_id"]
+    supported = bool({version, version.partition(".")[0]} & {*SUPPORTED.get(id, ())})
+    yield finding("os.supported", name, supported, f"{id} {version}" + (" (tests emulate it)" if supported and id not in RUN else ""))
     yield finding("os.architecture", name, probe["arch"] == "x86_64", probe["arch"])
     yield finding("os.reboot", name, not probe["reboot"], probe["reboot"] or "none")
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ansible_collections.rackstart.cluster.plugins.module_utils import store
 from ansible_collections.rackstart.cluster.plugins.module_utils.artifacts import mirrored
 
-WEIGHTS = (".safetensors", ".bin", ".gguf")
+WEIGHTS = (".safetensors", ".bin", ".pth", ".pt", ".gguf")
 MANIFESTS = ", ".join(
     f"application/vnd.{kind}"
     for kind in (
@@ -61,7 +62,8 @@ def size(hub: str, token: str, model: dict[str, Any]) -> dict[str, Any]:
     try:
         tree = f"{hub}/api/models/{model['repo']}/tree/{model['revision']}?recursive=true"
         with urllib.request.urlopen(urllib.request.Request(tree, headers=_authorization(token)), timeout=PATIENCE) as answer:
-            sizes = {entry["path"]: entry["size"] for entry in json.load(answer) if entry["type"] == "file"}
+            listed = [store.RemoteFile(entry["path"], entry["size"], None, "") for entry in json.load(answer) if entry["type"] == "file"]
+        sizes = {file.path: file.size for file in store.served(listed)}
         first = min(sizes, key=lambda path: sizes[path], default="config.json")
         # The metadata of a gated model is open to all; its files are not.
         access = head(f"{hub}/{model['repo']}/resolve/{model['revision']}/{first}", **_authorization(token))
@@ -69,8 +71,17 @@ def size(hub: str, token: str, model: dict[str, Any]) -> dict[str, Any]:
         return {"error": f"{hub}: {error}", "status": error.code}
     except (OSError, ValueError) as error:
         return {"error": f"{hub}: {error}"}
-    weights = sum(size for path, size in sizes.items() if path.endswith(WEIGHTS))
-    return {"store": sum(sizes.values()), "weights": weights, "access": 200 if access < 400 else access}
+    return {"store": sum(sizes.values()), "weights": _weights(sizes), "access": 200 if access < 400 else access}
+
+
+def _weights(sizes: dict[str, int]) -> int:
+    """Bytes that an engine loads: of one form of the weights, where a repository has several. The largest, so as not to say too little."""
+    forms: dict[tuple[str, bool], int] = {}
+    for path, size in sizes.items():
+        suffix = next((suffix for suffix in WEIGHTS if path.endswith(suffix)), "")
+        form = suffix, path.rpartition("/")[2].startswith("consolidated")
+        forms[form] = forms.get(form, 0) + (size if suffix else 0)
+    return max(forms.values(), default=0)
 
 
 def sizes(hub: str, token: str, models: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

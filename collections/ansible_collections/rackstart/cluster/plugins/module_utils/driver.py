@@ -15,6 +15,7 @@ from ansible_collections.rackstart.cluster.plugins.module_utils.gpus import Gpu,
 Plan = dict[str, Any]
 
 VERSION = re.compile(r"\d{3}(\.\d+){0,2}(-\S+)?")
+MADE_FOR_A_KERNEL = re.compile(r"\{(kernel|flavour)\}")
 OLDEST = 580  # of the branches that are maintained, and the first whose packages have the names of today
 OPEN_BY_DEFAULT, NO_PROPRIETARY = 560, 620
 FABRIC = {"": "", "nvswitch": "Fabric Manager", "nvlink5": "Fabric Manager and NVLSM"}
@@ -141,20 +142,25 @@ def pattern(wanted: str, exact: bool) -> str:
 
 
 def packages(plan: Plan, table: dict[str, Any], kernel: str) -> dict[str, list[str]]:
-    """Names of a plan's packages: `pinned` have the driver's version, `floating` one of their own, `needs` are not of the driver.
+    """Names of a plan's packages: `pinned` have the driver's version, `floating` one of their own, `needs` are not held.
 
-    table: a distribution's entry of the role nvidia_driver; {branch} and {kernel} in its names are filled in.
-    kernel: the running one's release; where it is empty, what is made for one kernel is left out.
+    table: a distribution's entry of the role nvidia_driver; {branch}, {kernel} and {flavour} in its names are filled in.
+    kernel: the running one's release; where it is empty, what is made for a kernel is left out.
     """
     parts = ["driver", plan["modules"], *{"": [], "nvswitch": ["nvswitch"], "nvlink5": ["nvswitch", "nvlink5"]}[plan["fabric"]]]
-    names = {kind: [name for part in parts for name in table[kind].get(part, [])] for kind in ("pinned", "floating")}
+    words = {"branch": plan["branch"], "kernel": kernel, "flavour": flavour(kernel)}
     return {
-        kind: [name.format(branch=plan["branch"], kernel=kernel) for name in listed if kernel or "{kernel}" not in name]
-        for kind, listed in (names | {"needs": table["needs"]}).items()
+        kind: [name.format(**words) for part in parts for name in table[kind].get(part, []) if kernel or not MADE_FOR_A_KERNEL.search(name)]
+        for kind in ("pinned", "floating", "needs")
     }
+
+
+def flavour(kernel: str) -> str:
+    """cloud-amd64 of 6.1.0-40-cloud-amd64, which the package that follows a distribution's newest kernel is named by."""
+    return re.sub(r"^[^-]*-(\d+-)?", "", kernel)
 
 
 def globs(table: dict[str, Any]) -> list[str]:
     """With wildcards, every package of the driver that some plan asks for."""
     names = {name for kind in ("pinned", "floating") for part in table[kind].values() for name in part}
-    return sorted(name.format(branch="[0-9]*", kernel="*") for name in names)
+    return sorted(name.format(branch="[0-9]*", kernel="*", flavour="*") for name in names)

@@ -12,7 +12,6 @@ from ansible_collections.rackstart.cluster.plugins.module_utils.gpu_table import
 
 LAST = {"Maxwell": 580, "Pascal": 580, "Volta": 580}
 MODULES = {**dict.fromkeys(LAST, ("proprietary",)), "Blackwell": ("open",)}
-NVSWITCHES = ("1af1", "22a3")  # device ids, of A100's and H100's boards; later switches are no devices of NVIDIA's on the host's bus
 
 
 class Gpu(NamedTuple):

@@ -25,7 +25,7 @@ _REMEDIES = (  # the first that fits counts
 
 def manager(os_release: str) -> str | None:
     """The package manager of a distribution, by its os-release; None for one that is neither Debian's nor Red Hat's kin."""
-    fields = dict(re.findall(r'^(ID|ID_LIKE)="?([^"\n]*)"?$', os_release, re.M))
+    fields = dict(re.findall(r'^(ID|ID_LIKE)="?([^"\r\n]*)"?\r?$', os_release, re.M))  # sudo at a terminal ends lines so
     kin = f"{fields.get('ID', '')} {fields.get('ID_LIKE', '')}".split()
     return "apt" if {"debian", "ubuntu"} & set(kin) else "dnf" if {"rhel", "fedora", "centos"} & set(kin) else None
 

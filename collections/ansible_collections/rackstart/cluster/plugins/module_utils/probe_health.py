@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.rackstart.cluster.plugins.module_utils.probe import NVIDIA_VENDOR, ROOT, pci_gpus, run, text
 
-BRIDGE_CLASS = "0x0680"  # an NVSwitch
+BRIDGE_CLASS = "0x0680"  # an NVSwitch's
 FIELDS = (
     "index", "ecc.errors.uncorrected.volatile.total", "remapped_rows.pending", "remapped_rows.failure", "mig.mode.current", "memory.used",
 )  # fmt: skip
@@ -27,14 +27,19 @@ def health(root: Path = ROOT) -> dict[str, Any]:
         "bars": {slot: bars(root / "sys/bus/pci/devices" / slot) for slot in gpus},
         "xids": xids(root) if gpus else [],
         "smi": parse_health(run("nvidia-smi", f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits")[1]) if gpus else None,
-        "switches": sum(
-            text(device / "vendor") == NVIDIA_VENDOR and text(device / "class").startswith(BRIDGE_CLASS)
-            for device in (root / "sys/bus/pci/devices").glob("*")
-        ),
+        "switches": switches(root),
         "iommu": iommu(root),
         "headers": headers(root) if gpus else None,
         "runfile": (root / "usr/bin/nvidia-uninstall").exists(),
     }
+
+
+def switches(root: Path = ROOT) -> int:
+    """NVSwitches: NVIDIA's bridges on the PCI bus; from NVLink 5 on, network adapters whose vital product data names switch management."""
+    devices = [*(root / "sys/bus/pci/devices").glob("*")]
+    bridges = [device for device in devices if text(device / "class").startswith(BRIDGE_CLASS)]
+    managers = [path for path in (root / "sys/class/infiniband").glob("*/device/vpd") if "SW_MNG" in text(path)]
+    return sum(text(device / "vendor") == NVIDIA_VENDOR for device in bridges) + len(managers)
 
 
 def link(device: Path) -> dict[str, Any] | None:

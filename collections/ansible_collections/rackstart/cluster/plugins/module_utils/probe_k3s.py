@@ -16,11 +16,13 @@ OTHERS = {
 }
 CA = "var/lib/rancher/k3s/server/tls/server-ca.crt"
 TEMPLATES = "var/lib/rancher/k3s/agent/etc/containerd"
+TOOLKIT = "usr/local/nvidia/toolkit"  # where an operator installs NVIDIA's toolkit; k3s looks for runtimes there first
 
 
 def k3s(root: Path = ROOT) -> dict[str, Any]:
     """The k3s that is here: unit (None where there is none), whether it runs, binary's SHA-256, version, keys of config.yaml and the
-    server it names, SHA-256 of the cluster's authority on a server with data, templates of containerd, other Kubernetes."""
+    server it names, SHA-256 of the cluster's authority on a server with data, templates of containerd, runtimes of an operator's own
+    toolkit, other Kubernetes."""
     units = [name for name in ("k3s.service", "k3s-agent.service") if (root / "etc/systemd/system" / name).exists()]
     config = text(root / "etc/rancher/k3s/config.yaml")
     binary = root / "usr/local/bin/k3s"
@@ -35,4 +37,5 @@ def k3s(root: Path = ROOT) -> dict[str, Any]:
         "ca_sha256": sha256(root / CA) if (root / CA).exists() and (root / "var/lib/rancher/k3s/server/db").exists() else None,
         "others": [name for name, path in OTHERS.items() if (root / path).exists()],
         "containerd_templates": sorted(f"/{path.relative_to(root)}" for path in (root / TEMPLATES).glob("*.tmpl")),
+        "toolkit": sorted(f"/{path.relative_to(root)}" for path in (root / TOOLKIT).glob("nvidia-container-runtime*")),
     }

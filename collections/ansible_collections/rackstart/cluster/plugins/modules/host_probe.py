@@ -3,6 +3,18 @@
 
 from __future__ import annotations
 
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.rackstart.cluster.plugins.module_utils import (
+    probe,
+    probe_health,
+    probe_k3s,
+    probe_network,
+    probe_storage,
+    probe_system,
+)
+
 DOCUMENTATION = """
 module: host_probe
 author: The Rackstart authors
@@ -63,7 +75,8 @@ probe:
       address (status or reason); connects by place (reason, empty when it answers).
     - With gpu, pci_gpus (slot, device_id), nvidia_smi (rc, gpus with index, uuid, name, memory_mib, driver_version and slot, error),
       driver_version, nouveau_loaded. With health, health (links, bars, xids, smi, switches, iommu, headers, runfile).
-    - With k3s, k3s (unit, active, binary_sha256, version, config_keys, server_url, ca_sha256, others, containerd_templates).
+    - With k3s, k3s (unit, active, binary_sha256, version, config_keys, server_url, ca_sha256, others, containerd_templates,
+      toolkit).
     - With network, interfaces (name, mtu, speed, addresses), routes (to, device), resolver (servers, upstream, own_name, names),
       ports_listening (protocol, port, process, unit), mounts (source, target, fstype, options) of network and FUSE file systems.
     - With storage, exports (file, path, read_only, root_squash), read_speed (file, mb_per_s) of the first revisions.
@@ -73,18 +86,6 @@ probe:
   type: dict
   returned: always
 """
-
-import time  # noqa: E402
-
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
-from ansible_collections.rackstart.cluster.plugins.module_utils import (  # noqa: E402
-    probe,
-    probe_health,
-    probe_k3s,
-    probe_network,
-    probe_storage,
-    probe_system,
-)
 
 PARTS = ["gpu", "health", "k3s", "network", "storage", "system"]
 

@@ -3,6 +3,16 @@
 
 from __future__ import annotations
 
+import fcntl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.rackstart.cluster.plugins.module_utils import store as shelf
+from ansible_collections.rackstart.cluster.plugins.module_utils import store_hub
+
 DOCUMENTATION = """
 module: model_revision
 author: The Rackstart authors
@@ -83,16 +93,6 @@ log:
   elements: str
   returned: always
 """
-
-import fcntl  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Iterator  # noqa: E402
-from contextlib import contextmanager, nullcontext  # noqa: E402
-from pathlib import Path  # noqa: E402
-
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib  # noqa: E402
-from ansible_collections.rackstart.cluster.plugins.module_utils import store as shelf  # noqa: E402
-from ansible_collections.rackstart.cluster.plugins.module_utils import store_hub  # noqa: E402
 
 ARGUMENTS = {
     "store": {"type": "path", "required": True},

@@ -11,7 +11,6 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.rackstart.cluster.plugins.module_utils import driver, probe, probe_health, probe_system
-from ansible_collections.rackstart.cluster.plugins.module_utils.gpus import NVSWITCHES
 
 DOCUMENTATION = """
 module: nvidia_driver
@@ -60,6 +59,10 @@ distribution:
   description: The entry of distributions that was used.
   type: str
   returned: success
+release:
+  description: The distribution with its version, as NVIDIA names its repositories, such as ubuntu2404.
+  type: str
+  returned: success
 pattern:
   description: The versions that pinned packages may have, with wildcards.
   type: str
@@ -89,8 +92,8 @@ surplus:
   type: list
   elements: str
   returned: success
-replaced:
-  description: Packages that are installed and will be replaced, those of surplus among them.
+locked:
+  description: Packages that are held and will be replaced, those of surplus among them.
   type: list
   elements: str
   returned: success
@@ -118,17 +121,18 @@ cordoned:
 
 CORDONED = "/var/lib/rackstart/cordoned"  # the playbook's note that it, and nobody else, has cordoned the node
 FAMILY = {"rocky": "rhel", "almalinux": "rhel"}
+LOCKS = "etc/dnf/plugins/versionlock.list"  # NAME-EPOCH:VERSION-RELEASE.*, one a line
 QUERIES = {
     "apt": ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package} ${Version} ${db:Status-Want}\\n"],
     "dnf": ["rpm", "--query", "--all", "--queryformat=installed %{NAME} %{VERSION}-%{RELEASE}\\n"],
 }
 
 
-def switches(root: Path = probe.ROOT) -> bool:
-    """NVSwitches: NVIDIA's on the PCI bus, or from NVLink 5 on a network adapter whose vital product data names switch management."""
-    devices = (root / "sys/bus/pci/devices").glob("*")
-    on_bus = any(probe.text(device / "device") in {f"0x{id}" for id in NVSWITCHES} for device in devices)
-    return on_bus or any("SW_MNG" in probe.text(path) for path in (root / "sys/class/infiniband").glob("*/device/vpd"))
+def family(system: dict[str, str]) -> tuple[str, str]:
+    """Entry of the table, and name of NVIDIA's repository, for an operating system as os-release tells of it."""
+    distribution = FAMILY.get(system["id"], system["id"])
+    major, _, minor = system["version_id"].partition(".")
+    return distribution, f"{distribution}{major}{minor if distribution == 'ubuntu' else ''}"
 
 
 def kind(root: Path = probe.ROOT) -> str:
@@ -137,10 +141,14 @@ def kind(root: Path = probe.ROOT) -> str:
     return "" if not told else "open" if "Open Kernel Module" in told[1] else "proprietary"
 
 
-def installed(manager: str, names: list[str]) -> dict[str, list[str]]:
-    """Version, and with apt the word hold for one that is held, of each installed package that a name, with wildcards, matches."""
+def installed(manager: str, names: list[str], root: Path = probe.ROOT) -> dict[str, list[str]]:
+    """Version, and the word hold for one that is held, of each installed package that a name, with wildcards, matches."""
     _, out, _ = probe.run(*QUERIES[manager], *names)
-    return {row[1]: row[2:] for row in map(str.split, out.splitlines()) if row[0] == "installed"}
+    found = {row[1]: row[2:] for row in map(str.split, out.splitlines()) if row[0] == "installed"}
+    if manager == "dnf":
+        for name in re.findall(r"^([^#!\s]\S*)-[^-\s]+-[^-\s]+$", probe.text(root / LOCKS), re.M):
+            found.get(name, []).append("hold")
+    return found
 
 
 def staleness(look: dict[str, Any], plan: driver.Plan) -> str:
@@ -183,7 +191,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     params, host, look = module.params, probe.identity(), probe.gpu()
-    distribution = FAMILY.get(host["os"]["id"], host["os"]["id"])
+    distribution, release = family(host["os"])
     table = params["distributions"].get(distribution)
     if not table:
         names = ", ".join(sorted(params["distributions"]))
@@ -194,7 +202,9 @@ def main() -> None:
         "version": look["driver_version"], "modules": kind(), "ours": bool(found), "runfile": Path("/usr/bin/nvidia-uninstall").exists(),
         "fabric_manager": next((rest[0] for name, rest in found.items() if "fabricmanager" in name), None),
     }  # fmt: skip
-    plan = driver.resolve([gpu["device_id"] for gpu in look["pci_gpus"]], params["version"], params["modules"], present, switches())
+    plan = driver.resolve(
+        [gpu["device_id"] for gpu in look["pci_gpus"]], params["version"], params["modules"], present, bool(probe_health.switches())
+    )
     if not plan["ok"]:
         module.fail_json(msg=f"{plan['seen'][:1].upper()}{plan['seen'][1:]}: {plan['remedy']}.", plan=plan)
 
@@ -211,19 +221,20 @@ def main() -> None:
     while (problem := shortfall(look, plan)) and time.monotonic() - looked < params["wait"]:
         time.sleep(2)
         look = probe.gpu()
-    surplus = [] if plan["adopt"] else [name for name in found if name not in held]
+    surplus = [] if plan["adopt"] else [name for name in found if name not in held + needs]
     disturbing, cordoned = bool(stale or (wrong and not plan["adopt"])) and node(), Path(CORDONED).exists()
     module.exit_json(
         changed=False,
         plan=plan,
         distribution=distribution,
+        release=release,
         pattern=versions,
         pinned=names["pinned"],
         held=held,
         loose=[name for name in held if name in wrong or "hold" not in found.get(name, [])],
         lacking=[] if plan["adopt"] else [*missing, *(f"{name}{table['separator']}{versions}" for name in wrong)],
         surplus=surplus,
-        replaced=surplus + [name for name in wrong if name in found and not plan["adopt"]],
+        locked=[name for name in surplus + ([] if plan["adopt"] else wrong) if "hold" in found.get(name, [])],
         stale=stale,
         problem=problem,
         sign=sign and not plan["adopt"],

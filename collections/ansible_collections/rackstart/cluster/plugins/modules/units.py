@@ -92,7 +92,9 @@ def fail(module: AnsibleModule, problem: str, unit: str, changes: list[str]) -> 
 def look_again(module: AnsibleModule, units: list[dict], changes: list[str]) -> None:
     """End with the first unit that is not as systemctl was told to make it."""
     later = ("start", "restart") if module.params["no_block"] else ()
-    for unit, state in zip(units, show(module, [unit["name"] for unit in units], PROPERTIES), strict=True):
+    states = show(module, [unit["name"] for unit in units], PROPERTIES)
+    for place, unit in enumerate(units):
+        state = states[place]
         left = [verb for verb in verbs(state, written(unit["files"])) if verb not in later]
         if left:
             told = f"systemctl says that it did {' and '.join(left)} {unit['name']}, but systemd shows it as"
@@ -116,12 +118,13 @@ def main() -> None:
     if not module.check_mode and any(state["NeedDaemonReload"] == "yes" or state["LoadState"] == "not-found" for state in states):
         module.run_command(["systemctl", "daemon-reload"], check_rc=True)
         states = show(module, names, PROPERTIES)
-    for unit, state in zip(units, states, strict=True):
-        for verb in verbs(state, written(unit["files"])):
+    unwaited = ("start", "restart") if module.params["no_block"] else ()
+    for place, unit in enumerate(units):
+        for verb in verbs(states[place], written(unit["files"])):
             changes.append(f"{unit['name']} {DONE[verb]}")
             if module.check_mode:
                 continue
-            block = ["--no-block"] if module.params["no_block"] and verb in ("start", "restart") else []
+            block = ["--no-block"] if verb in unwaited else []
             code, _, error = module.run_command(["systemctl", *block, verb, unit["name"]])
             if code:
                 fail(module, f"systemctl {verb} {unit['name']}: {error.strip()}", unit["name"], changes)

@@ -1,0 +1,47 @@
+"""Which tasks tests have run, counted on a toy role and playbook."""
+
+import json
+from pathlib import Path
+
+from tests import coverage
+
+TASKS = """---
+- name: Chapter
+  ansible.builtin.import_tasks: other.yml
+
+- name: Try
+  block:
+    - name: One
+      ansible.builtin.ping:
+  rescue:
+    - name: Two
+      ansible.builtin.ping:
+"""
+PLAYBOOK = """---
+- name: Play
+  hosts: all
+  tasks:
+    - name: Three
+      ansible.builtin.ping:
+"""
+
+
+def test_a_task_counts_that_was_run_on_some_host(tmp_path: Path) -> None:
+    for path, text in {"roles/toy/tasks/main.yml": TASKS, "playbooks/toy.yml": PLAYBOOK}.items():
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(text)
+    record = tmp_path / "record.jsonl"
+    entries = [
+        {"playbook": "playbooks/toy.yml", "check": False},
+        {"task": "roles/toy/tasks/main.yml:7", "host": "a", "outcome": "skipped"},
+        {"task": "roles/toy/tasks/main.yml:7", "host": "b", "outcome": "ok"},
+        {"task": "roles/toy/tasks/main.yml:10", "host": "b", "outcome": "skipped"},
+        {"task": "playbooks/toy.yml:5", "host": "b", "outcome": "failed"},
+    ]
+    record.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    parts = coverage.result(coverage.tasks(tmp_path), coverage.ran(record))
+    assert parts == {
+        "playbooks": {"tasks": 1, "covered": 1, "missed": []},
+        "toy": {"tasks": 2, "covered": 1, "missed": ["roles/toy/tasks/main.yml: Two"]},
+    }
+    assert round(coverage.share(parts), 1) == 66.7
