@@ -7,12 +7,14 @@ Row = tuple[str, str, str, str]  # role or module, call, fault, outcome
 PAGE = """\
 # Faults
 
-Written by `make test-faults`: one call of a role to the outside fails, hangs or lies, once. Of {cases} cases {ridden} were got over in the
-same run; in {failed} the run failed with the words below, and a rerun converged; {mended} were not seen by the run, and the next one mended
-them. Every case was repeated until a run changed nothing.
+Written by `make test-faults`: one call to the outside fails, hangs or lies, once. Of {cases} cases {ridden} were got over in the same
+run; in {failed} the run failed with the words below, and a rerun converged; {mended} were not seen by the run, and the next one mended
+them. Cases of `tests/faults/cases` that are not on this page were not tried, or did not come out as they should.
 
-Each case is tried on a host of the lab that was just installed. A program misbehaves by a stand-in before it in sudo's PATH, a download by
-a mirror in between: it answers 500, stops in the middle, or gives other bytes of the right length.
+Each case of a role is tried on a host of the lab that was just installed, and ends with a run that changes nothing. A program misbehaves
+by a stand-in before it in sudo's PATH, a download by a mirror in between: it answers 500, stops in the middle, or gives other bytes of
+the right length. Modules that talk to the cluster's API are tried by themselves, against a server that misbehaves; their roles are not
+run for it.
 
 {tables}
 """
