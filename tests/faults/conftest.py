@@ -16,6 +16,7 @@ from tests.faults import drive, page
 from tests.faults.mirror import Mirror
 
 PASSED: list[page.Row] = []
+TRIED: set[tuple[str, ...]] = set()
 SAMPLE, QUICK = 3, "nfs_client"  # cases of --faults-seed, and the role that they are chosen from: one task
 
 
@@ -29,7 +30,7 @@ class Rig:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--faults-page", type=Path, metavar="FILE", help="write what was seen to FILE when every case came out as it should")
+    parser.addoption("--faults-page", type=Path, metavar="FILE", help="write what was seen to FILE")
     parser.addoption("--faults-seed", type=int, metavar="N", help="try only a few cases, chosen by N")
 
 
@@ -43,14 +44,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if report.when == "call" and report.passed:
-        PASSED.extend(tuple(value) for name, value in report.user_properties if name == "fault")
+    seen = [tuple(value) for name, value in report.user_properties if name == "fault"]
+    if report.when == "call":
+        TRIED.update(row[:3] for row in seen)
+        PASSED.extend(row for row in seen if report.passed)
 
 
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write what came out as it should; cases that were not tried now keep their rows, those that failed lose them."""
     file = session.config.getoption("--faults-page")
-    if file and exitstatus == 0 and not hasattr(session.config, "workerinput"):
-        file.write_text(page.page(PASSED))
+    if not file or hasattr(session.config, "workerinput"):
+        return
+    rows = {row[:3]: row for row in (page.kept(file.read_text()) if file.exists() else [])}
+    rows = {key: row for key, row in rows.items() if key not in TRIED}
+    file.write_text(page.page([*rows.values(), *PASSED]))
 
 
 @pytest.fixture(scope="session")

@@ -123,4 +123,6 @@ def said(result: dict[str, Any]) -> str:
     """What a person sees of a failure."""
     parts = [result, *result.get("results", [])]
     failed = [part for part in parts if part.get("failed")]
-    return "\n".join(str(part[key]).strip() for part in failed for key in ("msg", "cmd", "stderr", "module_stderr") if part.get(key))
+    return "\n".join(
+        str(part[key]).strip() for part in failed for key in ("msg", "url", "response", "cmd", "stderr", "module_stderr") if part.get(key)
+    )

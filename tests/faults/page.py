@@ -25,6 +25,18 @@ def page(rows: list[Row]) -> str:
     return PAGE.format(cases=len(rows), ridden=ridden, mended=mended, failed=failed, tables="\n\n".join(tables(rows)))
 
 
+def kept(text: str) -> list[Row]:
+    """The rows of a page."""
+    rows, role = [], ""
+    for line in text.splitlines():
+        if line.startswith("## "):
+            role = line.removeprefix("## ")
+        elif line.startswith("| ") and not line.startswith(("| call |", "| --- |")):
+            call, fault, outcome = line.strip("| ").split(" | ", 2)
+            rows.append((role, call, fault, outcome))
+    return rows
+
+
 def tables(rows: list[Row]) -> list[str]:
     """One table for each role, by name."""
     parts = []
@@ -36,5 +48,5 @@ def tables(rows: list[Row]) -> list[str]:
 
 def cell(text: str) -> str:
     """A message in one line, cut where it is long."""
-    line = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
-    return line if len(line) <= 420 else line[:419] + "…"
+    line = " ".join(text.split()).replace("|", "/").replace("<", "&lt;")
+    return line if len(line) <= 420 or line.endswith("…") else line[:419] + "…"

@@ -18,7 +18,7 @@ def test_the_firewall_and_the_kernels_settings_are_in_place(host: Host) -> None:
 def test_the_export_is_served(host: Host) -> None:
     assert host.package("nfs-ganesha").version.startswith("6.")
     assert host.service("nfs-ganesha").is_enabled
-    assert host.check_output("showmount --no-headers --exports 127.0.0.1").split()[0] == "/srv/models"
+    assert host.check_output("/usr/sbin/showmount --no-headers --exports 127.0.0.1").split()[0] == "/srv/models"
 
 
 def test_the_weights_are_what_the_manifest_says(host: Host) -> None:

@@ -93,6 +93,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _sentence(self, manager: str, names: list[str], reason: str) -> str:
         host = self._task.delegate_to or (self._vars or {}).get("inventory_hostname", "the host")
         what = f"{manager} did not install {', '.join(names) or 'anything'} on {host}"
+        if packages.ENDED in reason:  # which says what to do
+            return f"{what}: {reason}."
         return f"{what}: {reason}. To do: {packages.remedy(reason)}, then run again."
 
 

@@ -13,7 +13,6 @@ LISTS = {
 INTERRUPTED = "dpkg --configure -a"  # what apt says to do about a dpkg that was killed
 ENDED = "did not end within"  # how the become plugin ends a task that hangs
 _REMEDIES = (  # the first that fits counts
-    (ENDED, "see there what it waits for"),
     (r"No space left|Disk quota", "make room on its disk"),
     (r"[Cc]ould not get lock|lock-frontend|unable to lock", "wait for the other package manager that is at work there"),
     (r"No package matching|Unable to locate|no installation candidate|No package .* available|Version .* not found|no available",
