@@ -22,8 +22,8 @@ lint: .venv/.rackstart ## ruff, mypy, yamllint, ansible-lint and gofmt
 	ansible-lint --offline --strict
 	test -z "$$(gofmt -l lab)" || { gofmt -d lab; exit 1; }
 
-unit: .venv/.rackstart ## the stage graph, journal, inventory rules, filters: no host, no network, no root (seconds)
-	pytest tests/unit -n 2
+unit: .venv/.rackstart ## the stage graph, journal, inventory rules, filters, a cluster's API that misbehaves: no host, no root (seconds)
+	pytest tests/unit tests/faults/test_api.py -n 2
 
 contract: .venv/.rackstart ## manifests against Kubernetes' schemas, engine arguments against the pinned parser, specs against defaults
 	pytest tests/contract
