@@ -47,6 +47,6 @@ def test_an_image_that_cannot_be_pulled_is_missed(converge: Callable[..., tuple[
     code, said = converge(inference_image=f"docker.io/vllm/none@sha256:{64 * '0'}", inference_pull_timeout=5)
     try:
         assert code != 0
-        assert "DaemonSet/prepull-engine" in said.partition("fatal:")[2]
+        assert "DaemonSet prepull-engine" in said.partition("fatal:")[2]
     finally:
         assert converge()[0] == 0

@@ -71,10 +71,9 @@ def test_the_store_of_a_filer_is_mounted_now_and_at_every_boot(host: Host, serve
 
 def test_a_server_that_does_not_answer_is_refused(server: Host, as_root: Run, converge: Callable[..., tuple[int, str]]) -> None:
     """The portmapper, which a client asks first, is out of reach."""
-    drop = (
-        "nft add table ip mute; nft add chain ip mute in '{ type filter hook input priority 0; }'; nft add rule ip mute in iif lo {} drop"
-    )
-    assert as_root(server, "; ".join(drop.format(f"{kind} dport 111") for kind in ("tcp", "udp"))) == (0, "")
+    mute = "nft add table ip mute; nft add chain ip mute in '{ type filter hook input priority 0; }'"
+    drops = [f"nft add rule ip mute in iif lo {kind} dport 111 drop" for kind in ("tcp", "udp")]
+    assert as_root(server, "; ".join([mute, *drops])) == (0, "")
     try:
         code, said = converge(nfs_server_timeout=4)
     finally:
