@@ -23,7 +23,8 @@ lint: .venv/.rackstart ## ruff, mypy, yamllint, ansible-lint and gofmt
 	test -z "$$(gofmt -l lab)" || { gofmt -d lab; exit 1; }
 
 unit: .venv/.rackstart ## the stage graph, journal, inventory rules, filters, a cluster's API that misbehaves: no host, no root (seconds)
-	pytest tests/unit tests/faults/test_api.py -n 2
+	pytest tests/unit -n 2
+	pytest tests/faults/test_api.py
 
 contract: .venv/.rackstart ## manifests against Kubernetes' schemas, engine arguments against the pinned parser, specs against defaults
 	pytest tests/contract
