@@ -5,6 +5,7 @@ from typing import Any
 import yaml
 
 from pages import ROOT
+from tests.faults import page
 
 NOTHING = "not measured"
 
@@ -29,7 +30,6 @@ def mutants(role: str) -> str:
 
 def faults(role: str) -> str:
     """How many faults of what a role asks of others came out as they should; `make test-faults` lists no other."""
-    page = ROOT / "docs/faults.md"
-    parts = page.read_text().split("\n## ") if page.exists() else []
-    found = sum(line.startswith("| ") for part in parts if part.startswith(f"{role}\n") for line in part.splitlines()) - 2
-    return f"[{found}](faults.md#{role})" if found > 0 else NOTHING
+    file = ROOT / "docs/faults.md"
+    found = sum(row[0] == role for row in page.kept(file.read_text())) if file.exists() else 0
+    return f"[{found}](faults.md#{role})" if found else NOTHING

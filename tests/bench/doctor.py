@@ -49,18 +49,11 @@ def _inventory(folder: Path, addresses: dict[str, str]) -> Path:
     hosts: dict[str, Any] = yaml.safe_load((folder / "hosts.yml").read_text())
     groups = hosts["all"]["children"]
     (server, *agents), gpu = addresses, groups["gpu"]["hosts"]["gpu-1"]
-    groups |= {
+    groups |= {  # each has its own copy, since the inventory's reader refuses aliases
         "k3s_server": {"hosts": {server: {"ansible_host": addresses[server]}}},
         "k3s_agent": {"hosts": {name: {"ansible_host": addresses[name]} for name in agents}},
-        "gpu": {"hosts": dict.fromkeys(agents, gpu)},
+        "gpu": {"hosts": {name: dict(gpu) for name in agents}},
         "storage": {"hosts": {server: {}}},
     }
-    (folder / "hosts.yml").write_text(yaml.dump(hosts, Dumper=_Plain, sort_keys=False))
+    (folder / "hosts.yml").write_text(yaml.safe_dump(hosts, sort_keys=False))
     return folder
-
-
-class _Plain(yaml.SafeDumper):
-    """Without anchors for what occurs twice, which the inventory's reader refuses."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True

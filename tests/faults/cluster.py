@@ -1,9 +1,10 @@
 """As much of a cluster's API as the modules ask of nodes and namespaces, with one request that meets a fault."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.faults.server import Server
 
 NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "gpu-1", "resourceVersion": "7", "uid": "u1", "labels": {}}, "spec": {}}
 NODE["status"] = {"conditions": [{"type": "Ready", "status": "True"}]}
@@ -23,29 +24,15 @@ FIXED: dict[str, Any] = {
 }
 
 
-class Api(ThreadingHTTPServer):
+class Api(Server):
     """at: method and path of the request; fault: fails (HTTP 500), hangs (no answer), lies (a page of HTML with status 200)."""
 
-    daemon_threads = True
-
     def __init__(self, at: str, fault: str) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.at, self.fault, self.met = at, fault, False
-        self.ended = threading.Event()
-        self._one = threading.Lock()
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        self.at, self.fault = at, fault
+        super().__init__("127.0.0.1", Handler)
 
-    def due(self, request: str) -> str:
-        with self._one:
-            if self.met or not request.startswith(self.at):
-                return ""
-            self.met = True
-            return self.fault
-
-    def close(self) -> None:
-        self.ended.set()
-        self.shutdown()
-        self.server_close()
+    def fits(self, request: str) -> bool:
+        return request.startswith(self.at)
 
 
 class Handler(BaseHTTPRequestHandler):

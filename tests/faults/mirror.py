@@ -2,26 +2,21 @@
 
 import http.client
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
+
+from tests.faults.server import Server
 
 UPSTREAM = "http://10.77.0.2"
 ADDRESS = "10.77.0.1"
 HOP = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "host", "accept-encoding"}
 
 
-class Mirror(ThreadingHTTPServer):
+class Mirror(Server):
     """fault: fails (HTTP 500), hangs (half an answer, then silence), lies (other bytes of the same length); at: expression for its URL."""
 
-    daemon_threads = True
-    fault, at, met = "", "", False
-
     def __init__(self) -> None:
-        super().__init__((ADDRESS, 0), Handler)
-        self.ended = threading.Event()
-        self._one = threading.Lock()
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        super().__init__(ADDRESS, Handler)
 
     @property
     def url(self) -> str:
@@ -30,18 +25,8 @@ class Mirror(ThreadingHTTPServer):
     def misbehave(self, fault: str, at: str) -> None:
         self.fault, self.at, self.met = fault, at, False
 
-    def due(self, url: str) -> str:
-        """The fault, for the first request that fits; empty for all others."""
-        with self._one:
-            if self.met or not self.at or not re.search(self.at, url):
-                return ""
-            self.met = True
-            return self.fault
-
-    def close(self) -> None:
-        self.ended.set()
-        self.shutdown()
-        self.server_close()
+    def fits(self, request: str) -> bool:
+        return re.search(self.at, request) is not None
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -14,11 +14,6 @@ def gpu_operator_objects(content: str, values: dict[str, t.Any]) -> list[dict[st
     return [operator.namespace(), operator.helm_chart(content, plain)]
 
 
-def driven_gpus(probe: dict[str, t.Any]) -> smoke.Driven:
-    """Boot, driver and UUIDs of a host's GPUs, by what host_probe saw."""
-    return smoke.driven(probe)
-
-
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"gpu_operator_objects": gpu_operator_objects, "driven_gpus": driven_gpus}
+        return {"gpu_operator_objects": gpu_operator_objects, "driven_gpus": smoke.driven}

@@ -89,13 +89,12 @@ def fail(module: AnsibleModule, problem: str, unit: str, changes: list[str]) -> 
     module.fail_json(msg=f"{problem}\n{remedy} The end of its journal:\n{journal.strip()}", changes=changes)
 
 
-def look_again(module: AnsibleModule, units: list[dict], changes: list[str]) -> None:
-    """End with the first unit that is not as systemctl was told to make it."""
-    later = ("start", "restart") if module.params["no_block"] else ()
+def look_again(module: AnsibleModule, units: list[dict], unwaited: tuple[str, ...], changes: list[str]) -> None:
+    """End with the first unit that is not as systemctl was told to make it, but for verbs whose end is not waited for."""
     states = show(module, [unit["name"] for unit in units], PROPERTIES)
     for place, unit in enumerate(units):
         state = states[place]
-        left = [verb for verb in verbs(state, written(unit["files"])) if verb not in later]
+        left = [verb for verb in verbs(state, written(unit["files"])) if verb not in unwaited]
         if left:
             told = f"systemctl says that it did {' and '.join(left)} {unit['name']}, but systemd shows it as"
             fail(module, f"{told} {state['ActiveState']}, {state['UnitFileState'] or state['LoadState']}.", unit["name"], changes)
@@ -129,7 +128,7 @@ def main() -> None:
             if code:
                 fail(module, f"systemctl {verb} {unit['name']}: {error.strip()}", unit["name"], changes)
     if changes and not module.check_mode:
-        look_again(module, units, changes)
+        look_again(module, units, unwaited, changes)
     module.exit_json(changed=bool(changes), changes=changes)
 
 
