@@ -9,6 +9,8 @@ from tests.faults.server import Server
 
 UPSTREAM = "http://10.77.0.2"
 ADDRESS = "10.77.0.1"
+PIECE = 1 << 16  # bytes
+OTHER = bytes(byte ^ 1 for byte in range(256))  # for each byte another
 HOP = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "host", "accept-encoding"}
 
 
@@ -44,22 +46,20 @@ class Handler(BaseHTTPRequestHandler):
         headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
         upstream.request(self.command, f"{target.path}?{target.query}".rstrip("?"), headers=headers)
         answer = upstream.getresponse()
-        body = answer.read()
         self.send_response(answer.status)
-        length = answer.getheader("Content-Length") or str(len(body))
         for name, value in answer.getheaders():
-            if name.lower() not in HOP | {"content-length"}:
+            if name.lower() not in HOP:
                 self.send_header(name, value)
-        self.send_header("Content-Length", length)
+        if answer.getheader("Content-Length") is None:
+            self.send_header("Connection", "close")
         self.end_headers()
-        if fault == "lies":
-            body = bytes(byte ^ 1 for byte in body)
-        if fault == "hangs":
-            self.wfile.write(body[: len(body) // 2])
-            self.server.ended.wait()
-            self.close_connection = True
-        elif self.command == "GET":
-            self.wfile.write(body)
+        for piece in iter(lambda: answer.read(PIECE), b""):  # piece by piece, since who waits for the first byte may lose patience
+            if fault == "hangs":
+                self.wfile.write(piece[: len(piece) // 2])
+                self.server.ended.wait()
+                self.close_connection = True
+                break
+            self.wfile.write(piece.translate(OTHER) if fault == "lies" else piece)
         upstream.close()
 
     do_HEAD = do_GET

@@ -123,8 +123,8 @@ def on(host: str, command: str, given: str = "") -> str:
 
 
 def edit(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    """Change a YAML file of an inventory."""
-    content = yaml.safe_load(file.read_text())
+    """Change a YAML file of an inventory; it may be empty."""
+    content = yaml.safe_load(file.read_text()) or {}
     change(content)
     file.write_text(yaml.safe_dump(content, sort_keys=False))
 

@@ -11,6 +11,8 @@ from tests.lab.drive import Finished, edit, on
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("cluster")]
 
 Bootstrap = Callable[..., Finished]
+Fault = tuple[str, Callable[[dict[str, Any]], Any]]  # a file of the inventory, and what is wrong in it
+Red = set[tuple[str, str]]  # checks by id and target
 
 
 @pytest.mark.parametrize(
@@ -53,29 +55,61 @@ def no_sudo(group: dict[str, Any]) -> None:
     group["k3s_server"]["hosts"]["server-1"]["ansible_become_password"] = "not the password"
 
 
-HOSTS = "hosts.yml"
-CASES: dict[str, tuple[str, Callable[[dict[str, Any]], Any], set[tuple[str, str]]]] = {
-    "even number of servers": (HOSTS, second_server, {("groups.servers", "inventory")}),
+def models_of_all_kinds(content: dict[str, Any]) -> None:
+    """For each fault that a model can have one that has it."""
+    model = content["models"][0] | {"replicas": 1}
+    content["models"] = [
+        model | {"name": name, "served_name": name, "node_port": 30090 + number} | change
+        for number, (name, (change, _)) in enumerate(MODELS.items())
+    ]
+
+
+def in_groups(change: Callable[[dict[str, Any]], Any]) -> Fault:
+    return "hosts.yml", lambda content: change(content["all"]["children"])
+
+
+def setting(name: str, value: Any) -> Fault:
+    return "group_vars/all/preflight.yml", lambda content: content.update({name: value})
+
+
+MODELS: dict[str, tuple[dict[str, Any], str]] = {  # name -> what is wrong with the model, and the check that says so
+    "branch": ({"revision": "main"}, "model.revision"),
+    "misspelt": ({"extra_args": ["--enforce-eagre"]}, "model.arguments"),
+    "many": ({"replicas": 5}, "model.gpus"),
+    "vllm": ({}, "model.name"),  # which breaks the engine
+}
+FAULTS: dict[str, tuple[Fault, Red]] = {
+    "even number of servers": (in_groups(second_server), {("groups.servers", "inventory")}),
+    "no node without taint": (in_groups(no_node_for_others), {("groups.schedulable", "inventory")}),
     "one host twice": (
-        HOSTS,
-        twins,
+        in_groups(twins),
         {(f"host.{what}", host) for what in ("machine_id", "address", "hostname") for host in ("gpu-1", "gpu-2")},
     ),
-    "no node without taint": (HOSTS, no_node_for_others, {("groups.schedulable", "inventory")}),
-    "unreachable host": (HOSTS, missing_host, {("host.reachable", "gpu-2")}),
-    "no sudo": (HOSTS, no_sudo, {("host.reachable", "server-1")}),
-    "fewer GPUs than declared": (HOSTS, missing_gpu, {("gpu.count", "gpu-2")}),
-    "GPUs too small": (HOSTS, small_gpus, {("model.memory", "models/tiny")}),
+    "unreachable host": (in_groups(missing_host), {("host.reachable", "gpu-2")}),
+    "no sudo": (in_groups(no_sudo), {("host.reachable", "server-1")}),
+    "fewer GPUs than declared": (in_groups(missing_gpu), {("gpu.count", "gpu-2")}),
+    "GPUs too small": (in_groups(small_gpus), {("model.memory", "models/tiny")}),
+    "artifact without a lock": (("artifacts.lock.yml", lambda lock: lock["files"].pop("k3s")), {("artifacts.locked", "inventory")}),
+    "disk too small": (
+        setting("preflight_min_free_mib", {"/var/lib": 1000000000}),
+        {("disk.free", host) for host in ("server-1", "gpu-1", "gpu-2")},
+    ),
+    "waiver without a date": (setting("preflight_waivers", {"os.swap": "tried by hand"}), {("waivers.form", "os.swap")}),
+    "models": (
+        ("group_vars/all/models.yml", models_of_all_kinds),
+        {(check, f"models/{name}") for name, (_, check) in MODELS.items()} | {("model.gpus", "models/*")},
+    ),
 }
-MODELS: dict[str, tuple[dict[str, Any], set[str]]] = {
-    "branch for a revision": ({"revision": "main"}, {"model.revision"}),
-    "unknown engine argument": ({"extra_args": ["--enforce-eagre"]}, {"model.arguments"}),
-    "more replicas than GPUs": ({"replicas": 5}, {"model.gpus"}),
-    "name that breaks the engine": ({"name": "vllm"}, {"model.name"}),
-}
+RUNS = [  # faults that do not hide each other are met in one run
+    ("even number of servers", "no node without taint"),
+    ("one host twice",),
+    ("unreachable host", "no sudo"),
+    ("fewer GPUs than declared", "GPUs too small", "artifact without a lock", "disk too small", "waiver without a date"),
+    ("models",),
+]
 
 
-def refusal(bootstrap: Bootstrap, inventory: Path, state: str) -> set[tuple[str, str]]:
+def refusal(bootstrap: Bootstrap, inventory: Path, state: str) -> Red:
     """Run, and see it refused before any stage but preflight began; the red checks, by id and target."""
     refused = bootstrap("--inventory", str(inventory), "--json", XDG_STATE_HOME=state)
     assert refused.code == 3, refused
@@ -86,49 +120,23 @@ def refusal(bootstrap: Bootstrap, inventory: Path, state: str) -> set[tuple[str,
     return {(check["id"], check["target"]) for check in red if check["severity"] == "required"}
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_hosts_that_are_not_as_declared(bootstrap: Bootstrap, inventory: Path, state: str, case: str) -> None:
-    file, change, red = CASES[case]
-    edit(inventory / file, lambda content: change(content["all"]["children"]))
+@pytest.mark.parametrize("faults", RUNS, ids=", ".join)
+def test_an_inventory_with_faults(bootstrap: Bootstrap, inventory: Path, state: str, faults: tuple[str, ...]) -> None:
+    red: Red = set()
+    for (file, change), found in map(FAULTS.__getitem__, faults):
+        (inventory / file).touch()
+        edit(inventory / file, change)
+        red |= found
     assert refusal(bootstrap, inventory, state) == red
 
 
-@pytest.mark.parametrize("case", MODELS)
-def test_models_that_cannot_be_served(bootstrap: Bootstrap, inventory: Path, state: str, case: str) -> None:
-    change, red = MODELS[case]
-    edit(inventory / "group_vars/all/models.yml", lambda content: content["models"][0].update(change))
-    assert {id for id, _ in refusal(bootstrap, inventory, state)} == red
-
-
-def test_an_artifact_without_a_lock(bootstrap: Bootstrap, inventory: Path, state: str) -> None:
-    edit(inventory / "artifacts.lock.yml", lambda content: content["files"].pop("k3s"))
-    assert refusal(bootstrap, inventory, state) == {("artifacts.locked", "inventory")}
-
-
-def test_a_disk_too_small(bootstrap: Bootstrap, inventory: Path, state: str) -> None:
-    (inventory / "group_vars/all/preflight.yml").write_text("preflight_min_free_mib: {/var/lib: 1000000000}\n")
-    assert refusal(bootstrap, inventory, state) == {("disk.free", host) for host in ("server-1", "gpu-1", "gpu-2")}
-
-
-def test_a_waiver_without_a_date(bootstrap: Bootstrap, inventory: Path, state: str) -> None:
-    (inventory / "group_vars/all/preflight.yml").write_text("preflight_waivers: {os.swap: tried by hand}\n")
-    assert refusal(bootstrap, inventory, state) == {("waivers.form", "os.swap")}
-
-
-@pytest.mark.parametrize(
-    ("clone", "restore", "check"),
-    [
-        ("cp /etc/machine-id /run/own-id; echo {machine_id} >/etc/machine-id", "cat /run/own-id >/etc/machine-id", "host.machine_id"),
-        ("hostname gpu-1", "hostname gpu-2", "host.hostname"),
-    ],
-    ids=["machine-id", "name"],
-)
-def test_a_clone(bootstrap: Bootstrap, inventory: Path, state: str, clone: str, restore: str, check: str) -> None:
-    on("gpu-2", clone.format(machine_id=on("gpu-1", "cat /etc/machine-id").strip()))
+def test_a_clone(bootstrap: Bootstrap, inventory: Path, state: str) -> None:
+    on("gpu-2", f"cp /etc/machine-id /run/own-id; echo {on('gpu-1', 'cat /etc/machine-id').strip()} >/etc/machine-id; hostname gpu-1")
     try:
-        assert refusal(bootstrap, inventory, state) == {(check, "gpu-1"), (check, "gpu-2")}
+        twice = {(f"host.{what}", host) for what in ("machine_id", "hostname") for host in ("gpu-1", "gpu-2")}
+        assert refusal(bootstrap, inventory, state) == twice
     finally:
-        on("gpu-2", restore)
+        on("gpu-2", "cat /run/own-id >/etc/machine-id; hostname gpu-2")
 
 
 def test_a_store_too_small_for_the_models(bootstrap: Bootstrap, inventory: Path, state: str) -> None:
