@@ -1,5 +1,6 @@
 """What the events of one ansible-runner run say: where it is, counts per host, failures, changes."""
 
+import shlex
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ _RESULTS = ("runner_on_ok", "runner_on_failed", "runner_on_skipped", "runner_on_
 class Failure:
     """One failed or unreachable host. `task` is `role : name`, `place` is file:line, `message` Ansible's own.
 
-    An error of the playbook itself has no host and no task.
+    `command` is what the task ran, if it says so. An error of the playbook itself has no host and no task.
     """
 
     host: str
@@ -19,6 +20,7 @@ class Failure:
     place: str
     message: str
     unreachable: bool = False
+    command: str = ""
 
 
 @dataclass
@@ -79,7 +81,8 @@ class StageEvents:
         elif not data.get("ignore_errors"):
             unreachable = kind == "runner_on_unreachable"
             counts["unreachable" if unreachable else "failed"] += 1
-            self._failed[host] = Failure(host, _task(data), data.get("task_path") or "", _message(result), unreachable)
+            place, command = data.get("task_path") or "", _command(result)
+            self._failed[host] = Failure(host, _task(data), place, _message(result), unreachable, command)
 
     def _complaint(self, line: str) -> None:
         if line.startswith("[ERROR]: "):
@@ -100,10 +103,20 @@ def _task(data: dict[str, Any]) -> str:
     return f"{role} : {name}" if role and not name.startswith(f"{role} : ") else name
 
 
+def _items(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those of a loop that failed."""
+    return [item for item in result.get("results") or [] if isinstance(item, dict) and (item.get("failed") or item.get("unreachable"))]
+
+
+def _command(result: dict[str, Any]) -> str:
+    """The command line that failed, as a shell takes it."""
+    command = [*_items(result), result][0].get("cmd") or ""
+    return command if isinstance(command, str) else shlex.join(map(str, command))
+
+
 def _message(result: dict[str, Any]) -> str:
     """The most telling text of a failed result."""
-    items = [item for item in result.get("results") or [] if isinstance(item, dict) and (item.get("failed") or item.get("unreachable"))]
-    if items:
+    if items := _items(result):
         return _message(items[0]) + (f" (and {len(items) - 1} more)" if len(items) > 1 else "")
     text = str(result.get("msg") or result.get("censored") or result.get("reason") or "no message")
     detail = str(result.get("stderr") or result.get("module_stderr") or result.get("module_stdout") or "").strip()

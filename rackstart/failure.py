@@ -61,6 +61,13 @@ def likely_cause(message: str) -> str | None:
     return next((cause for pattern, cause in _CAUSES if re.search(pattern, message)), None)
 
 
+def remedy(failure: Failure) -> tuple[str, str] | None:
+    """What to look at, named: the likely cause, or else the command that failed."""
+    if cause := likely_cause(failure.message):
+        return "likely", cause
+    return ("by hand", f"`sudo {failure.command}` on {failure.host} shows more") if failure.command else None
+
+
 def _groups(failures: list[Failure]) -> Iterator[tuple[Failure, list[str]]]:
     """Failures that differ only in their host, together."""
     hosts: dict[tuple[str, str], list[Failure]] = {}
@@ -78,8 +85,8 @@ def _rows(project: Project, failure: Failure, hosts: list[str]) -> Iterator[tupl
     if failure.place:
         yield "at", project.shown(failure.place)
     yield "message", _shorten(failure.message)
-    if cause := likely_cause(failure.message):
-        yield "likely", cause
+    if hint := remedy(failure):
+        yield hint
 
 
 def _shorten(text: str) -> str:

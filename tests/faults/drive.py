@@ -12,6 +12,9 @@ from typing import Any
 
 import yaml
 
+from rackstart import failure
+from rackstart.events import StageEvents
+
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 TABLE: dict[str, dict[str, Any]] = {file.stem: yaml.safe_load(file.read_text()) for file in sorted((HERE / "cases").glob("*.yml"))}
@@ -37,11 +40,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Played:
-    """What a play came to: exit code, how many tasks changed something, what the task that failed said."""
+    """What a play came to: exit code, tasks that changed something, what the one that failed said, and what the wrapper adds to that."""
 
     code: int
     changed: list[str]
     said: str
+    remedy: str
 
 
 def cases() -> list[Case]:
@@ -100,6 +104,9 @@ def play(role: str, host: str, inventory: Path, seconds: int | None = None) -> P
         "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
         "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+        "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/plugins"),
+        "ANSIBLE_CALLBACKS_ENABLED": "record",
+        "RACKSTART_RECORD": str(ROOT / ".ansible/record-faults.jsonl"),  # for `make coverage`
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
     bound = ["-e", json.dumps({"rackstart_task_seconds": seconds})] if seconds else []
@@ -116,7 +123,11 @@ def read(code: int, output: str, errors: str) -> Played:
     results = [(task["task"]["name"], result) for task in tasks for result in task["hosts"].values()]
     failed = [result for _, result in results if result.get("failed") or result.get("unreachable")]
     changed = [name for name, result in results if result.get("changed")]
-    return Played(code, changed, said(failed[-1]) if code and failed else "")
+    if code == 0 or not failed:
+        return Played(code, changed, "", "")
+    events = StageEvents()
+    events.add({"event": "runner_on_failed", "event_data": {"host": "the host", "res": failed[-1]}})
+    return Played(code, changed, said(failed[-1]), ": ".join(failure.remedy(events.failures[0]) or ()))
 
 
 def said(result: dict[str, Any]) -> str:

@@ -35,10 +35,12 @@ def test_a_fault(case: Case, rig: Rig, record_property: Any) -> None:
     elif case.says:
         assert first.code != 0, ("no failure", first)
         assert [words for words in case.says if words not in first.said] == [], first.said
+        assert first.remedy or "run again" in first.said, first.said
         second = drive.play(case.role, rig.host, rig.inventory)
         assert second.code == 0, second.said
     else:
         assert first.code == 0, first.said
     last = drive.play(case.role, rig.host, rig.inventory)
     assert (last.code, last.changed) == (0, []), last
-    said[3] = first.said or drive.OUTCOMES[case.outcome]
+    told = [first.said, *([first.remedy] if "run again" not in first.said else [])]
+    said[3] = "; ".join(told) if first.said else drive.OUTCOMES[case.outcome]

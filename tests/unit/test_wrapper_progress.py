@@ -170,6 +170,19 @@ def test_an_unknown_message_has_no_cause() -> None:
     assert failure.likely_cause("/readyz answered 500") is None
 
 
+@pytest.mark.parametrize("ran", [["apt-mark", "hold", "a b"], "apt-mark hold 'a b'"])
+def test_a_command_that_fails_can_be_tried_by_hand(ran: Any) -> None:
+    for result in ({"cmd": ran, "msg": "x"}, {"msg": "items", "results": [{"cmd": "true"}, {"failed": True, "cmd": ran, "msg": "x"}]}):
+        seen = fold([event("runner_on_failed", host="gpu-1", task="Hold", res=result)]).failures[0]
+        assert failure.remedy(seen) == ("by hand", "`sudo apt-mark hold 'a b'` on gpu-1 shows more")
+
+
+def test_a_likely_cause_says_more_than_the_command() -> None:
+    result = {"cmd": ["apt-get", "update"], "msg": "x", "stderr": "E: Could not get lock"}
+    seen = fold([event("runner_on_failed", host="gpu-1", task="Hold", res=result)]).failures[0]
+    assert (failure.remedy(seen) or ("", ""))[0] == "likely"
+
+
 def test_the_failure_screen_of_many_hosts_stays_one_screen(project: Any) -> None:
     hosts = [f"gpu-{number}" for number in range(200)]
     kinds = ["disk full", "no card", "odd kernel", "no route", "strange"]
