@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +63,8 @@ def up(wanted: list[Host]) -> list[str]:
                 host.install()
             write_known_hosts()
             started[host.name] = _start(host, lock_fd)
-    for host in wanted:
-        _wait_for_ssh(host, started.get(host.name))
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda host: _wait_for_ssh(host, started.get(host.name)), wanted))
     return list(started)
 
 

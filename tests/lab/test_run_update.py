@@ -1,13 +1,15 @@
-"""An update with every GPU taken. It comes last: what it changes stays, as the lab goes down after it."""
+"""Updates of a rack in service: of the engine with every GPU taken, of the driver. They come last: what they change stays."""
 
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kubernetes.client import CoreV1Api
+from kubernetes.client import CoreV1Api, DiscoveryV1Api
 
-from tests.lab.drive import MODEL, Finished, api, edit, one_gpu
+from tests.lab.conftest import LONGEST
+from tests.lab.drive import MODEL, Finished, Running, api, edit, on, one_gpu
 
 pytestmark = pytest.mark.lab
 
@@ -37,3 +39,38 @@ def test_an_update_completes_with_one_gpu_per_host(cluster: str, bootstrap: Call
     assert update.json["verdict"]["green"]
     assert sorted(after.values()) == GPU_HOSTS
     assert after.keys().isdisjoint(before)
+
+
+def cordoned() -> frozenset[str]:
+    return frozenset(node.metadata.name for node in CoreV1Api(api()).list_node().items if node.spec.unschedulable)
+
+
+def answering() -> int:
+    """How many replicas the model's Service has ready."""
+    slices = DiscoveryV1Api(api()).list_namespaced_endpoint_slice("llm", label_selector=f"kubernetes.io/service-name={MODEL['name']}").items
+    return sum(bool(endpoint.conditions.ready) for found in slices for endpoint in found.endpoints or [])
+
+
+def driver(host: str) -> set[str]:
+    return set(on(host, "nvidia-smi --query-gpu=driver_version --format=csv,noheader").split())
+
+
+def test_a_driver_is_replaced_on_one_drained_node_after_the_other(cluster: str, start: Callable[..., Running], inventory: Path) -> None:
+    edit(inventory / "group_vars/all/gpu.yml", lambda content: content.update(gpu_driver_version="595.91.07-1"))
+    assert [driver(host) for host in GPU_HOSTS] == [{"580.173.02"}] * 2
+    drained, left = [cordoned()], [answering()]
+
+    def look() -> bool:
+        drained.append(cordoned())
+        left.append(answering())
+        return False
+
+    only = [word for stage in ("driver", "gpu_operator", "verify") for word in ("--only", stage)]
+    update = start("--inventory", str(inventory), *only, "--json").wait(LONGEST, until=look)
+    assert update is not None
+    assert update.code == 0, update
+    assert update.json["verdict"]["green"]
+    assert [nodes for nodes, _ in groupby(filter(None, drained))] == [{"gpu-1"}, {"gpu-2"}]
+    assert cordoned() == set()
+    assert min(left) >= 1
+    assert [driver(host) for host in GPU_HOSTS] == [{"595.91.07"}] * 2

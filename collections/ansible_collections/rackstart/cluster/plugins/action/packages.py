@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import typing as t
 
 from ansible.errors import AnsibleActionFail
@@ -24,10 +25,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         super().run(tmp, task_vars)
         _, wanted = self.validate_argument_spec(argument_spec=OPTIONS)
         self._vars = task_vars
-        release = self._low_level_execute_command("cat /etc/os-release")["stdout"]
-        manager = packages.manager(release)
+        manager = packages.manager(self._low_level_execute_command(packages.RELEASE)["stdout"])
         if manager is None:
-            raise AnsibleActionFail("This distribution has neither apt nor dnf; use one that preflight admits.")
+            raise AnsibleActionFail(packages.UNKNOWN)
+        if self._all_there(manager, wanted["name"]):
+            return {"changed": False}
         ask = self._apt if manager == "apt" else self._dnf
         result = ask(wanted)
         if self._task.check_mode:
@@ -48,6 +50,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             reason = f"{manager} says that all went well, but {packages.LISTS[manager][0]} does not have them as installed"
             return result | {"failed": True, "msg": self._sentence(manager, lacking, reason)}
         return result | {"changed": changed or result.get("changed", False)}
+
+    def _all_there(self, manager: str, names: list[str]) -> bool:
+        """A look into the database takes a moment, the manager seconds. What a group holds, only the manager knows."""
+        if any(name.startswith("@") for name in names):
+            return False
+        listing = self._low_level_execute_command(shlex.join(packages.LISTS[manager]))
+        return listing["rc"] == 0 and not packages.missing(manager, names, listing["stdout"])
 
     def _apt(self, wanted: dict[str, t.Any]) -> dict[str, t.Any]:
         return self._module(

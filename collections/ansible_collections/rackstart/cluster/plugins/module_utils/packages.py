@@ -10,6 +10,8 @@ LISTS = {
     "apt": ["dpkg-query", "--show", "--showformat=${db:Status-Status}\\t${Package}\\t${Version}\\t${Provides}\\n"],
     "dnf": ["rpm", "--query", "--all", "--queryformat=installed\\t%{NAME}\\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\\t[%{PROVIDENAME},]\\n"],
 }
+RELEASE = "cat /etc/os-release"
+UNKNOWN = "This distribution has neither apt nor dnf; use one that preflight admits."
 INTERRUPTED = "dpkg --configure -a"  # what apt says to do about a dpkg that was killed
 ENDED = "did not end within"  # how the become plugin ends a task that hangs
 _REMEDIES = (  # the first that fits counts
