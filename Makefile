@@ -59,7 +59,7 @@ molecule-more: .venv/.rackstart ## other distributions, and hosts on which a run
 coverage: .venv/.rackstart ## which tasks the tests have run, of those targets that were made, into docs/coverage.md; fails below 95 %
 	python -m tests.coverage
 
-chaos: .venv/.rackstart ## ten kills of the wrapper, ten with its children, every alteration by itself (root)
+chaos: .venv/.rackstart ## ten kills of the wrapper, ten with its children, every alteration by itself, a driver replaced node by node (root)
 	pytest tests/lab -m chaos
 
 test-faults: .venv/.rackstart ## each call of a role to the outside fails, hangs and lies once; results into docs/faults.md (root)

@@ -55,6 +55,7 @@ def driver(host: str) -> set[str]:
     return set(on(host, "nvidia-smi --query-gpu=driver_version --format=csv,noheader").split())
 
 
+@pytest.mark.chaos  # for its length
 def test_a_driver_is_replaced_on_one_drained_node_after_the_other(cluster: str, start: Callable[..., Running], inventory: Path) -> None:
     edit(inventory / "group_vars/all/gpu.yml", lambda content: content.update(gpu_driver_version="595.91.07-1"))
     assert [driver(host) for host in GPU_HOSTS] == [{"580.173.02"}] * 2
