@@ -28,7 +28,7 @@ unit: .venv/.rackstart ## the stage graph, journal, inventory rules, filters, a 
 
 contract: .venv/.rackstart ## manifests against Kubernetes' schemas, engine arguments against the pinned parser, specs against defaults
 	pytest tests/contract
-	go test -C lab/k3s -trimpath -tags=providerless -vet=off ./internal/...
+	CGO_ENABLED=0 go test -C lab/k3s -trimpath -tags=providerless -vet=off ./internal/...
 
 molecule: .venv/.rackstart ## every role on throw-away hosts: foreseen, done, repeated, altered by hand, foreseen, mended, verified (root)
 	rm -f .ansible/record.jsonl

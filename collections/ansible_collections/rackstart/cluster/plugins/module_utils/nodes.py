@@ -96,7 +96,7 @@ def last_schedulable(nodes: list[Node], wants: dict[str, Marks]) -> list[str]:
 def not_ready(node: Node | None) -> str:
     """Why a node is not Ready, or nothing when it is."""
     if node is None:
-        return "is not registered"
+        return "is not registered; a node that was deleted comes back when k3s or k3s-agent is restarted on its host"
     conditions = (node.get("status") or {}).get("conditions") or []
     ready = next((condition for condition in conditions if condition["type"] == "Ready"), None)
     if ready is None:
