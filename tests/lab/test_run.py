@@ -4,7 +4,7 @@ import json
 import random
 import stat
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import pytest
 
@@ -70,13 +70,34 @@ def reached(run: str, stage: str, moment: random.Random) -> Callable[[], bool]:
     return asked
 
 
-def kill_and_rerun(start: Callable[..., Running], bootstrap: Bootstrap, group: bool, seed: int) -> None:
-    """One host is new, the run that sets it up is killed at a moment that the seed chooses, and the next run starts at once."""
-    moment = random.Random(f"{seed} {group}")
-    stage = moment.choice([stage.name for stage in STAGES if stage.name != "verify"])
+@pytest.mark.parametrize(
+    ("groups", "seed"),
+    [
+        pytest.param((False, True), 3, id="wrapper-then-group"),
+        *(pytest.param((False,), seed, id=f"wrapper-{seed}", marks=pytest.mark.chaos) for seed in range(1, 11)),
+        *(pytest.param((True,), seed, id=f"group-{seed}", marks=pytest.mark.chaos) for seed in range(1, 11)),
+    ],
+)
+def test_killed_runs_are_not_in_the_way_of_the_next(
+    cluster: str, start: Callable[..., Running], bootstrap: Bootstrap, groups: tuple[bool, ...], seed: int
+) -> None:
+    """One host is new, each run that sets it up is killed at a moment that the seed chooses, and the next run starts at once."""
     assert bootstrap("lab", "host", "wipe", "gpu-2").code == 0
     wiped = bootstrap("--inventory", "lab", "verify", "--json")
     assert (wiped.code, ("gpu.driver", "driver") in wiped.red) == (4, True), wiped
+    dead = [killed(start, group, random.Random(f"{seed} {group}")) for group in groups]
+
+    again = bootstrap("--inventory", "lab", "--json")
+    assert again.code == 0, f"seed {seed}: {again}"
+    assert again.json["verdict"]["green"]
+    assert [processes.of_run(run) for run in dead] == [set()] * len(dead)
+    assert on("server-1", "find /srv/models/.staging -type f ! -name .lock") == ""
+    assert cluster_id() == cluster
+
+
+def killed(start: Callable[..., Running], group: bool, moment: random.Random) -> str:
+    """Id of a run that is killed, alone or with its process group."""
+    stage = moment.choice([stage.name for stage in STAGES if stage.name != "verify"])
     before = journal.runs(STATE)[0].id
     doomed = start("--inventory", "lab")
     early = doomed.wait(900, until=reached(before, stage, moment))
@@ -85,28 +106,7 @@ def kill_and_rerun(start: Callable[..., Running], bootstrap: Bootstrap, group: b
     dead = journal.runs(STATE)[0]
     assert dead.id > before
     assert dead.ended is None
-
-    again = bootstrap("--inventory", "lab", "--json")
-    assert again.code == 0, f"seed {seed}, killed in {stage}: {again}"
-    assert again.json["verdict"]["green"]
-    assert processes.of_run(dead.id) == set()
-    assert on("server-1", "find /srv/models/.staging -type f ! -name .lock") == ""
-
-
-def kills(seeds: Iterable[int], *marks: pytest.MarkDecorator) -> list[object]:
-    return [
-        pytest.param(group, seed, id=f"{name}-{seed}", marks=marks)
-        for seed in seeds
-        for name, group in (("wrapper", False), ("group", True))
-    ]
-
-
-@pytest.mark.parametrize(("group", "seed"), [*kills([3]), *kills([1, 2, *range(4, 12)], pytest.mark.chaos)])
-def test_a_killed_run_is_not_in_the_way_of_the_next(
-    cluster: str, start: Callable[..., Running], bootstrap: Bootstrap, group: bool, seed: int
-) -> None:
-    kill_and_rerun(start, bootstrap, group, seed)
-    assert cluster_id() == cluster
+    return dead.id
 
 
 def secrets() -> dict[str, bytes]:
