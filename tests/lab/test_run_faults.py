@@ -97,28 +97,3 @@ def test_an_nfs_server_that_stalls(bootstrap: Bootstrap, inventory: Path) -> Non
         assert words in stalled.reasons
     mended = bootstrap("--inventory", str(inventory), "--only", "volumes", "--only", "verify")
     assert mended.code == 0, mended
-
-
-@pytest.mark.chaos  # for its length
-def test_a_node_that_does_not_come_up_is_named_with_its_journal(bootstrap: Bootstrap, inventory: Path) -> None:
-    nodes = ("--inventory", str(inventory), "--only", "nodes", "--json")
-    squatter = "import socket, time; taken = socket.create_server((str(), 10250)); time.sleep(600)"
-    on("gpu-2", f"systemctl stop k3s-agent; systemd-run --unit=squatter python3 -c '{squatter}'")
-    try:
-        failed = bootstrap(*nodes, "-e", "k3s_node_timeout=30")
-    finally:
-        on("gpu-2", "systemctl stop squatter")
-    assert failed.code == 1, failed
-    for words in ("k3s-agent on gpu-2: k3s is not up", "address already in use"):
-        assert words in failed.reasons
-    assert bootstrap(*nodes).code == 0
-
-    CoreV1Api(api()).delete_node("gpu-2")
-    gone = bootstrap(*nodes, "-e", "rackstart_nodes_timeout=5")
-    assert gone.code == 1, gone
-    for words in ("gpu-2: is not registered", "restarted on its host", "--- gpu-2\n"):
-        assert words in gone.reasons
-    on("gpu-2", "systemctl restart k3s-agent")
-    mended = bootstrap("--inventory", str(inventory), "--json")
-    assert mended.code == 0, mended
-    assert mended.json["verdict"]["green"]
