@@ -1,7 +1,8 @@
 """Which package manager a host has, what its database says, and how a failure is put into words."""
 
 import pytest
-from ansible_collections.rackstart.cluster.plugins.module_utils import packages
+from ansible.errors import AnsibleActionFail
+from ansible_collections.rackstart.cluster.plugins.plugin_utils import packages
 
 DPKG = "\n".join(
     [
@@ -29,12 +30,16 @@ RPM = "\n".join(
         ('ID="rocky"\nID_LIKE="rhel centos fedora"\n', "dnf"),
         ('ID="rhel"\nID_LIKE="fedora"\n', "dnf"),
         ('ID="rocky"\r\nID_LIKE="rhel centos fedora"\r\n', "dnf"),
-        ("ID=arch\n", None),
-        ("", None),
     ],
 )
-def test_the_manager_is_that_of_the_distribution(os_release: str, manager: str | None) -> None:
+def test_the_manager_is_that_of_the_distribution(os_release: str, manager: str) -> None:
     assert packages.manager(os_release) == manager
+
+
+@pytest.mark.parametrize("os_release", ["ID=arch\n", ""])
+def test_a_distribution_of_neither_kin_is_refused(os_release: str) -> None:
+    with pytest.raises(AnsibleActionFail, match="neither apt nor dnf"):
+        packages.manager(os_release)
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,14 @@ def test_an_address_that_nothing_answers_on_is_no_status(tmp_path):
     assert not seen.isdigit()
 
 
+def test_names_and_swap_are_those_of_the_host(tmp_path):
+    for name, text in {"etc/hostname": "gpu-1\n", "proc/swaps": "Filename Type Size Used Priority\n/dev/zram0 partition 1 0 100\n"}.items():
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(text)
+    seen = probe.identity(tmp_path)
+    assert (seen["static_hostname"], seen["swap"]) == ("gpu-1", ["/dev/zram0"])
+
+
 def test_the_host_itself_can_be_looked_at():
     seen = probe.identity()
     assert seen["hostname"]

@@ -20,7 +20,6 @@ def lay(root: Path, files: dict[str, str | bytes]) -> None:
 
 SYSTEM: list[tuple[str, dict[str, str | bytes], Any]] = [
     # what, the files of the host, what is read of them
-    ("swap", {"proc/swaps": "Filename Type Size Used Priority\n/dev/zram0 partition 1 0 100\n"}, ["/dev/zram0"]),
     (
         "nofile",
         {"proc/1/limits": "Limit Soft Hard Units\nMax open files 1024 524288 files\n"},

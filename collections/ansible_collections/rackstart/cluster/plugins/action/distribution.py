@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.rackstart.cluster.plugins.module_utils import packages
+from ansible_collections.rackstart.cluster.plugins.plugin_utils import packages
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -16,6 +15,4 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         super().run(tmp, task_vars)
         self.validate_argument_spec(argument_spec={})
         manager = packages.manager(self._low_level_execute_command(packages.RELEASE)["stdout"])
-        if manager is None:
-            raise AnsibleActionFail(packages.UNKNOWN)
         return {"changed": False, "family": {"apt": "Debian", "dnf": "RedHat"}[manager]}

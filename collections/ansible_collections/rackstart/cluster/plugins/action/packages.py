@@ -5,9 +5,8 @@ from __future__ import annotations
 import shlex
 import typing as t
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.rackstart.cluster.plugins.module_utils import packages
+from ansible_collections.rackstart.cluster.plugins.plugin_utils import packages
 
 OPTIONS = {
     "name": {"type": "list", "elements": "str", "required": True},
@@ -26,8 +25,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         _, wanted = self.validate_argument_spec(argument_spec=OPTIONS)
         self._vars = task_vars
         manager = packages.manager(self._low_level_execute_command(packages.RELEASE)["stdout"])
-        if manager is None:
-            raise AnsibleActionFail(packages.UNKNOWN)
         if self._all_there(manager, wanted["name"]):
             return {"changed": False}
         ask = self._apt if manager == "apt" else self._dnf

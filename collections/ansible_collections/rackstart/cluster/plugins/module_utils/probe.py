@@ -40,12 +40,13 @@ def run(*argv: str, timeout: float = 60) -> tuple[int | None, str, str]:
 
 
 def identity(root: Path = ROOT) -> dict[str, Any]:
-    """Who the host is: names, operating system, size, cgroups."""
+    """Who the host is: names, operating system, size, cgroups, swap."""
     release = dict(re.findall(r'^(ID|VERSION_ID|PRETTY_NAME)="?([^"\n]*)"?$', text(root / "etc/os-release"), re.M))
     memory = re.search(r"^MemTotal:\s+(\d+) kB", text(root / "proc/meminfo"), re.M)
     kernel = os.uname()
     return {
         "hostname": socket.gethostname(),
+        "static_hostname": text(root / "etc/hostname"),
         "machine_id": text(root / "etc/machine-id"),
         "boot_id": text(root / "proc/sys/kernel/random/boot_id"),
         "os": {"id": release.get("ID", ""), "version_id": release.get("VERSION_ID", ""), "name": release.get("PRETTY_NAME", "")},
@@ -56,6 +57,7 @@ def identity(root: Path = ROOT) -> dict[str, Any]:
         "memory_mib": int(memory.group(1)) // 1024 if memory else 0,
         "sudo": os.geteuid() == 0,
         "cgroup_controllers": cgroup_controllers(root),
+        "swap": [line.split()[0] for line in text(root / "proc/swaps").splitlines()[1:]],
     }
 
 

@@ -30,7 +30,6 @@ def system(root: Path = ROOT) -> dict[str, Any]:
         "product_uuid": text(root / "sys/class/dmi/id/product_uuid").lower(),
         "units": units(),
         "clock_synchronised": clock_synchronised(),
-        "swap": [line.split()[0] for line in text(root / "proc/swaps").splitlines()[1:]],
         "modules": {name: module(name, root) for name in MODULES},
         "inotify": {name: _number(root / f"proc/sys/fs/inotify/max_user_{name}") for name in ("instances", "watches")},
         "nofile": nofile(root),

@@ -8,6 +8,7 @@ import typing as t
 
 import yaml
 from ansible_collections.rackstart.cluster.plugins.module_utils import api
+from ansible_collections.rackstart.cluster.plugins.module_utils.rollout import Rollout
 
 DOCUMENTATION = """
 module: apply
@@ -17,6 +18,8 @@ description:
   - Fields that somebody added to these objects with kubectl or a client library are taken over first, so that applying removes them;
     kubernetes.core.k8s leaves them. Fields of controllers stay.
   - Removes objects of the given kinds and labels that are not declared, when asked to.
+  - Waits until its Deployments and DaemonSets are rolled out, when asked to. Fails as soon as a container crashes again and again or a
+    Deployment's own deadline is over, with the reason, the warnings about its pods and the end of the failing container's log.
 author: The Rackstart authors
 options:
   definitions:
@@ -45,13 +48,17 @@ options:
         description: Seconds that removed objects may take to be gone.
         type: int
         default: 300
+  wait_timeout:
+    description: Seconds for every pod of the Deployments and DaemonSets to be of the newest template and available. 0 does not wait.
+    type: int
+    default: 0
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
 requirements:
   - kubernetes >= 24.2.0
 attributes:
   check_mode:
-    description: By a dry run of the API server.
+    description: By a dry run of the API server; nothing is waited for.
     support: full
   diff_mode:
     description: Shows each changed object before and after.
@@ -199,6 +206,7 @@ def main() -> None:
                     "timeout": {"type": "int", "default": 300},
                 },
             },
+            "wait_timeout": {"type": "int", "default": 0},
         }
     )
     definitions, current = module.params["definitions"], "the API"
@@ -211,6 +219,9 @@ def main() -> None:
             current = "removing what is not declared"
             declared = {(definition["kind"], definition["metadata"]["name"]) for definition in definitions}
             applier.prune(declared, **module.params["prune"])
+        if module.params["wait_timeout"] and not module.check_mode:
+            current = "waiting"
+            Rollout(applier.cluster, definitions).wait(module.params["wait_timeout"])
     except (api.ClusterError, *api.ERRORS) as error:
         module.fail_json(msg=f"{current}: {api.reason(error)}")
     names = [name for name, _before, _after in applier.changes]

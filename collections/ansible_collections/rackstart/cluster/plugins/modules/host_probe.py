@@ -69,8 +69,8 @@ EXAMPLES = """
 RETURN = """
 probe:
   description:
-    - hostname, machine_id, boot_id, os (id, version_id, name), kernel, kernel_packaged, arch, cpu_count, memory_mib, sudo,
-      cgroup_controllers; time_offset in seconds (host minus controller); disks by path (size_mib, free_mib, inodes, inodes_free,
+    - hostname, static_hostname, machine_id, boot_id, os (id, version_id, name), kernel, kernel_packaged, arch, cpu_count, memory_mib, sudo,
+      cgroup_controllers, swap; time_offset in seconds (host minus controller); disks by path (size_mib, free_mib, inodes, inodes_free,
       fstype, options, inside, rotational); store by revision directory (manifest_sha256, files; null when not published); urls by
       address (status or reason); connects by place (reason, empty when it answers).
     - With gpu, pci_gpus (slot, device_id), nvidia_smi (rc, gpus with index, uuid, name, memory_mib, driver_version and slot, error),
@@ -80,7 +80,7 @@ probe:
     - With network, interfaces (name, mtu, speed, addresses), routes (to, device), resolver (servers, upstream, own_name, names),
       ports_listening (protocol, port, process, unit), mounts (source, target, fstype, options) of network and FUSE file systems.
     - With storage, exports (file, path, read_only, root_squash), read_speed (file, mb_per_s) of the first revisions.
-    - With system, ssh_keys, product_uuid, units, clock_synchronised, swap, modules, inotify, nofile, selinux, apparmor,
+    - With system, ssh_keys, product_uuid, units, clock_synchronised, modules, inotify, nofile, selinux, apparmor,
       apparmor_parser, secure_boot, cgroup_version, reboot, packages, firewalls, proxies.
     - null stands for what cannot be seen on the host.
   type: dict

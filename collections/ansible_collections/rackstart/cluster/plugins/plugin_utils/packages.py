@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 
+from ansible.errors import AnsibleActionFail
+
 # What the databases are asked: name, version and what else the package provides, of all that are installed.
 LISTS = {
     "apt": ["dpkg-query", "--show", "--showformat=${db:Status-Status}\\t${Package}\\t${Version}\\t${Provides}\\n"],
     "dnf": ["rpm", "--query", "--all", "--queryformat=installed\\t%{NAME}\\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\\t[%{PROVIDENAME},]\\n"],
 }
 RELEASE = "cat /etc/os-release"
-UNKNOWN = "This distribution has neither apt nor dnf; use one that preflight admits."
 INTERRUPTED = "dpkg --configure -a"  # what apt says to do about a dpkg that was killed
 ENDED = "did not end within"  # how the become plugin ends a task that hangs
 _REMEDIES = (  # the first that fits counts
@@ -25,11 +26,15 @@ _REMEDIES = (  # the first that fits counts
 )  # fmt: skip
 
 
-def manager(os_release: str) -> str | None:
-    """The package manager of a distribution, by its os-release; None for one that is neither Debian's nor Red Hat's kin."""
+def manager(os_release: str) -> str:
+    """The package manager of a distribution, by its os-release; AnsibleActionFail for one that is neither Debian's nor Red Hat's kin."""
     fields = dict(re.findall(r'^(ID|ID_LIKE)="?([^"\r\n]*)"?\r?$', os_release, re.M))  # sudo at a terminal ends lines so
     kin = f"{fields.get('ID', '')} {fields.get('ID_LIKE', '')}".split()
-    return "apt" if {"debian", "ubuntu"} & set(kin) else "dnf" if {"rhel", "fedora", "centos"} & set(kin) else None
+    if {"debian", "ubuntu"} & set(kin):
+        return "apt"
+    if {"rhel", "fedora", "centos"} & set(kin):
+        return "dnf"
+    raise AnsibleActionFail("This distribution has neither apt nor dnf; use one that preflight admits.")
 
 
 def missing(manager: str, names: list[str], listing: str) -> list[str]:
