@@ -48,9 +48,10 @@ molecule-there:
 lab: .venv/.rackstart ## bootstrap.py --inventory lab from nothing, again, altered by hand, killed, with faults; the lab is gone at its end (root)
 	pytest tests/lab -m 'not chaos'
 
-test: .venv/.rackstart ## all of the above
+test: .venv/.rackstart ## all of the above, and three of the faults
 	$(MAKE) --jobs=2 --output-sync lint unit contract
 	$(MAKE) molecule
+	pytest tests/faults/test_roles.py --faults-seed 1
 	$(MAKE) lab
 
 molecule-more: .venv/.rackstart ## other distributions, and hosts on which a run was killed half-way: about a quarter of an hour (root)
@@ -63,7 +64,9 @@ chaos: .venv/.rackstart ## ten kills of the wrapper, ten with its children, ever
 	pytest tests/lab -m chaos
 
 test-faults: .venv/.rackstart ## each call of a role to the outside fails, hangs and lies once; results into docs/faults.md (root)
-	pytest tests/faults -n 2 --faults-page docs/faults.md
+	pytest tests/faults/test_api.py tests/faults/test_roles.py -n 2 --faults-page docs/faults.md
+	pytest tests/faults/test_stages.py --faults-page docs/faults.md
+	python -m lab down
 
 test-vm: .venv/.rackstart ## roles on two virtual machines with kernels of their own, without KVM: slow; results into docs/vm.md (root)
 	pytest tests/vm --vm-page docs/vm.md

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from lab import debian, hosts, packages, paths
+from lab import debian, hosts, lock, packages, paths
 from lab.host import Host
 from lab.shell import LabError
 
@@ -51,7 +51,8 @@ def up(names: list[str], file: Path = TOPOLOGY) -> None:
     if hosts.outdated(mirror):  # it holds nothing of its own
         hosts.down([MIRROR])
     started = hosts.up([mirror, *wanted])
-    _set_up(mirror)
+    with lock.held():  # two at once would meet in apt
+        _set_up(mirror)
     for host in [mirror, *wanted]:
         print(f"{host.name} {host.address}: {'started' if host.name in started else 'already running'}")
 

@@ -17,7 +17,10 @@ from tests.faults.mirror import Mirror
 
 PASSED: list[page.Row] = []
 TRIED: set[tuple[str, ...]] = set()
+NUMBER = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "gw0"))) + 1  # of this process of pytest
+SERVER_SECONDS = 600  # for a task of it
 SAMPLE, QUICK = 3, "nfs_client"  # cases of --faults-seed, and the role that they are chosen from: one task
+SLOW = "package lists"  # calls of it that are left out then
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     seed = config.getoption("--faults-seed")
-    on_hosts = [item for item in items if "rig" in getattr(item, "fixturenames", ())]
-    if seed is not None and len(on_hosts) > SAMPLE:
-        quick = [item for item in on_hosts if item.callspec.params["case"].role == QUICK]
-        kept = random.Random(seed).sample(quick, SAMPLE)
-        items[:] = [item for item in items if item not in on_hosts or item in kept]
+    if seed is not None:
+        cases = {item: item.callspec.params["case"] for item in items if "rig" in getattr(item, "fixturenames", ())}
+        quick = [item for item, case in cases.items() if case.role == QUICK and SLOW not in case.call]
+        items[:] = random.Random(seed).sample(quick, SAMPLE)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -52,7 +54,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write what came out as it should; cases that were not tried now keep their rows, those that failed lose them."""
-    file = session.config.getoption("--faults-page")
+    file: Path | None = session.config.getoption("--faults-page")
     if not file or hasattr(session.config, "workerinput"):
         return
     rows = {row[:3]: row for row in (page.kept(file.read_text()) if file.exists() else [])}
@@ -63,15 +65,26 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """A host that is installed anew for every case, and an inventory whose mirror can misbehave."""
-    number = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "gw0"))) + 1
-    host, mirror = f"flt-{number}", Mirror()
+    host = f"flt-{NUMBER}"
+    drive.up(host, f"10.77.0.{60 + NUMBER}", ["A100-40"])
+    mirror = Mirror()  # on an address that the lab's network has
     inventory = tmp_path_factory.mktemp("faults") / "inventory"
     shutil.copytree(drive.HERE / "inventory", inventory)
     (inventory / "group_vars/all/mirror.yml").write_text(f"artifact_mirror: {mirror.url}\n")
-    drive.lab("host", "up", host, f"10.77.0.{60 + number}", "--gpu", "A100-40")
     subprocess.run(
         [sys.executable, "-m", "rackstart", "--inventory", str(inventory), "lock"], cwd=drive.ROOT, check=True, capture_output=True
     )
     yield Rig(host, inventory, mirror)
     mirror.close()
+    drive.lab("host", "down", host)
+
+
+@pytest.fixture(scope="session")
+def server(rig: Rig) -> Iterator[None]:
+    """A k3s server for the agents of this process of pytest."""
+    host = f"flt-{NUMBER + 2}"
+    drive.up(host, f"10.77.0.{62 + NUMBER}", [])
+    played = drive.play("k3s_server", host, rig.inventory, SERVER_SECONDS)
+    assert played.code == 0, played.said
+    yield
     drive.lab("host", "down", host)

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,18 +49,26 @@ class Played:
     remedy: str
 
 
-def cases() -> list[Case]:
-    """All cases, by role."""
+def cases(staged: bool) -> list[Case]:
+    """The cases by role: those of roles that act on the cluster, which are played as a stage, or all others."""
     return [
         Case(role, call["call"], fault, call, *((outcome, ()) if isinstance(outcome, str) else ("fails", tuple(outcome))))
         for role, table in TABLE.items()
+        if staged == ("stage" in table)
         for call in table["calls"]
         for fault, outcome in call["faults"].items()
     ]
 
 
-def lab(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "lab", *arguments], cwd=ROOT, check=True, capture_output=True)
+def lab(*arguments: str, given: str = "") -> str:
+    """What a command of the lab prints."""
+    command = [sys.executable, "-m", "lab", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=True, input=given, capture_output=True, text=True).stdout
+
+
+def up(name: str, address: str, gpus: list[str]) -> None:
+    """A host of the lab, and the lab's mirror."""
+    lab("up", "--topology", "/dev/stdin", given=yaml.safe_dump({"hosts": {name: {"address": address, "gpus": gpus}}}))
 
 
 def on(host: str, command: str, text: str = "") -> str:
@@ -88,7 +97,7 @@ def shim(host: str, case: Case) -> None:
     on(host, f"cat >{place}; chmod 755 {place}", text)
 
 
-def play(role: str, host: str, inventory: Path, seconds: int | None = None) -> Played:
+def play(role: str, host: str, inventory: Path, seconds: int) -> Played:
     """The role's play on the host; seconds: the bound on its tasks."""
     book = inventory.parent / f"{role}.yml"
     play = {
@@ -96,9 +105,15 @@ def play(role: str, host: str, inventory: Path, seconds: int | None = None) -> P
         "hosts": host,
         "become": True,
         "gather_facts": False,
-        "roles": [{"role": role} | TABLE[role].get("variables", {})],
+        "vars": TABLE[role].get("variables", {}),
+        "roles": [role],
     }
     book.write_text(yaml.safe_dump([play], sort_keys=False))
+    return run(book, inventory, {"rackstart_task_seconds": seconds})
+
+
+def run(book: Path, inventory: Path, variables: dict[str, Any]) -> Played:
+    """A playbook with further variables."""
     environment = {
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
@@ -109,10 +124,30 @@ def play(role: str, host: str, inventory: Path, seconds: int | None = None) -> P
         "RACKSTART_RECORD": str(ROOT / ".ansible/record-faults.jsonl"),  # for `make coverage`
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
-    bound = ["-e", json.dumps({"rackstart_task_seconds": seconds})] if seconds else []
-    command = ["ansible-playbook", "-i", str(inventory), str(book), *bound]
+    command = ["ansible-playbook", "-i", str(inventory), str(book), "-e", json.dumps(variables)]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True)
     return read(done.returncode, done.stdout, done.stderr)
+
+
+def judged(case: Case, first: Played, again: Callable[[], Played]) -> str:
+    """What came of the fault, after the runs that have to follow the first; the assertions are those of every case."""
+    if case.outcome == MENDED:
+        assert first.code == 0, first.said
+        second = again()
+        assert second.code == 0, second.said
+        assert second.changed != [], "there was nothing to mend"
+    elif case.says:
+        assert first.code != 0, ("no failure", first)
+        assert [words for words in case.says if words not in first.said] == [], first.said
+        assert first.remedy or "run again" in first.said, first.said
+        second = again()
+        assert second.code == 0, second.said
+    else:
+        assert first.code == 0, first.said
+    last = again()
+    assert (last.code, last.changed) == (0, []), last
+    told = [first.said, *([first.remedy] if "run again" not in first.said else [])]
+    return "; ".join(told) if first.said else OUTCOMES[case.outcome]
 
 
 def read(code: int, output: str, errors: str) -> Played:

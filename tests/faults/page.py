@@ -13,8 +13,8 @@ them. Cases of `tests/faults/cases` that are not on this page were not tried, or
 
 Each case of a role is tried on a host of the lab that was just installed, and ends with a run that changes nothing. A program misbehaves
 by a stand-in before it in sudo's PATH, a download by a mirror in between: it answers 500, stops in the middle, or gives other bytes of
-the right length. Modules that talk to the cluster's API are tried by themselves, against a server that misbehaves; their roles are not
-run for it.
+the right length. Roles that act on the cluster are played as their stage on the lab's, its API behind a proxy that answers 500, or not
+at all, or with a web page. Modules are tried by themselves too, against a server that misbehaves.
 
 {tables}
 """

@@ -20,7 +20,7 @@ try:
     from kubernetes.stream import portforward, stream
     from kubernetes.stream.ws_client import ERROR_CHANNEL
     from urllib3.exceptions import HTTPError
-    from websocket import WebSocketException
+    from websocket import WebSocket, WebSocketException
 
     ERRORS: tuple[type[BaseException], ...] = (ApiException, DynamicApiError, HTTPError, OSError)
 except ImportError:  # reported by AnsibleK8SModule, with what to install
@@ -69,7 +69,7 @@ def reason(error: BaseException) -> str:
 
 def bound() -> None:
     """Give every request of this process that has no bound of its own one: a server may take it and never answer."""
-    unbound = RESTClientObject.request
+    unbound, connect = RESTClientObject.request, WebSocket.connect
     if getattr(unbound, "bounded", False):
         return
 
@@ -79,8 +79,11 @@ def bound() -> None:
             raise ApiException(502, "a web page, which is not one of the cluster's API")
         return answer
 
+    def stream_request(socket: t.Any, url: str, **options: t.Any) -> None:
+        connect(socket, url, **{"timeout": REQUEST_SECONDS[1], **options})
+
     request.bounded = True  # type: ignore[attr-defined]
-    RESTClientObject.request = request
+    RESTClientObject.request, WebSocket.connect = request, stream_request
 
 
 class Cluster:

@@ -9,6 +9,7 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import api, infe
 
 Answer = dict[str, t.Any]
 AT_ONCE = 8  # replicas that are asked at the same time
+TRIES = 2  # of a prompt that is not answered: the way to a replica leads through the API, which may be away for a moment
 
 
 def request(model: dict[str, t.Any], prompt: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -32,11 +33,13 @@ def _ask(cluster: api.Cluster, model: dict[str, t.Any], pod: api.Object, timeout
     asked = []
     for prompt in model["golden_prompts"]:
         result = {"prompt": prompt["prompt"], "expect": prompt["expect"], "answer": "", "problem": ""}
-        try:
-            found = cluster.post(pods.NAMESPACE, name, inference.PORT, "/v1/chat/completions", request(model, prompt), timeout)
-            result["answer"] = found["choices"][0]["message"].get("content") or ""
-        except (api.ClusterError, KeyError, IndexError) as error:
-            result["problem"] = str(error)
+        for _ in range(TRIES):
+            try:
+                found = cluster.post(pods.NAMESPACE, name, inference.PORT, "/v1/chat/completions", request(model, prompt), timeout)
+                result |= {"answer": found["choices"][0]["message"].get("content") or "", "problem": ""}
+                break
+            except (api.ClusterError, KeyError, IndexError) as error:
+                result["problem"] = str(error)
         asked.append(result)
     return {"model": model["name"], "pod": name, "node": pod["spec"].get("nodeName", ""), "prompts": asked}
 

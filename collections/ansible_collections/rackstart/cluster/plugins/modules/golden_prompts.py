@@ -61,7 +61,8 @@ def main() -> None:
         module.fail_json(msg=api.reason(error), answers=answers)
     wrong = [text for answer in answers for text in prompts.wrong(answer)]
     if wrong:
-        module.fail_json(msg="Wrong answers:\n" + "\n".join(wrong), answers=answers)
+        remedy = "Look at the replicas' logs (kubectl --namespace llm logs POD), mend what they complain of, and run again."
+        module.fail_json(msg="\n".join(["Wrong answers:", *wrong, remedy]), answers=answers)
     module.exit_json(changed=False, answers=answers)
 
 
