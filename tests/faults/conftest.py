@@ -53,12 +53,13 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write what came out as it should; cases that were not tried now keep their rows, those that failed lose them."""
+    """Write what came out as it should; cases that were not tried now keep their rows, those that failed or are gone lose them."""
     file: Path | None = session.config.getoption("--faults-page")
     if not file or hasattr(session.config, "workerinput"):
         return
     rows = {row[:3]: row for row in (page.kept(file.read_text()) if file.exists() else [])}
-    rows = {key: row for key, row in rows.items() if key not in TRIED}
+    known = {(case.role, case.call, case.fault) for staged in (False, True) for case in drive.cases(staged)}
+    rows = {key: row for key, row in rows.items() if key not in TRIED and (key in known or key[0].startswith("module "))}
     file.write_text(page.page([*rows.values(), *PASSED]))
 
 

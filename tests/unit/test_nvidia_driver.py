@@ -84,8 +84,8 @@ def test_any_version_of_a_wanted_branch_will_do() -> None:
     ("case", "rc", "listed", "state", "fabric", "expected"),
     [
         ("all there", 0, 2, "N/A", "", ""),
-        ("one is missing", 0, 1, "N/A", "", "nvidia-smi lists 1 of 2 GPUs (exit 0)."),
-        ("no driver", 9, 0, "N/A", "", "nvidia-smi lists 0 of 2 GPUs (exit 9)."),
+        ("one is missing", 0, 1, "N/A", "", "nvidia-smi lists 1 of 2 GPUs (exit 0)"),
+        ("no driver", 9, 0, "N/A", "", "nvidia-smi lists 0 of 2 GPUs (exit 9)"),
         ("a fabric", 0, 2, "Completed", "nvswitch", ""),
         ("a fabric that is not set up", 0, 2, "In Progress", "nvswitch", "the fabric of 1 GPUs is In Progress"),
         ("a board without switches", 0, 2, "In Progress", "", ""),

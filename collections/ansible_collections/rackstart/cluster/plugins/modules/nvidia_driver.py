@@ -177,7 +177,8 @@ def shortfall(look: dict[str, Any], plan: driver.Plan) -> str:
         waiting = [state for state in states if state not in ("Completed", "N/A")]
         return f"the fabric of {len(waiting)} GPUs is {waiting[0]}: look at journalctl -u nvidia-fabricmanager" if waiting else ""
     lost = [f"Xid {found['xid']} at {found['slot']}" for found in probe_health.xids() or []]
-    return " ".join([f"nvidia-smi lists {len(smi['gpus'])} of {count} GPUs (exit {smi['rc']}).", smi["error"], ", ".join(lost)]).strip()
+    reasons = "; ".join(filter(None, [smi["error"].rstrip("."), *lost]))
+    return f"nvidia-smi lists {len(smi['gpus'])} of {count} GPUs (exit {smi['rc']}){': ' if reasons else ''}{reasons}"
 
 
 def main() -> None:
