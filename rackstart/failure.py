@@ -19,7 +19,7 @@ _CAUSES = (  # the first that fits counts
     (r"Permission denied \(|Authentication failed", "the host refuses the login: check ansible_user and its key (try: ssh USER@HOST)"),
     (r"Host key verification failed|IDENTIFICATION HAS CHANGED", "the host's ssh key is unknown or changed: compare it, mend known_hosts"),
     (r"Could not resolve|resolution|Name or service not known", "a name cannot be resolved: check ansible_host and DNS"),
-    (r"Unable to fetch|Failed to fetch|urlopen error|Request failed|HTTP Error", "check artifact_mirror, the proxy and the host's network"),
+    (r"(Unable|Failed) to fetch|urlopen error|Request failed|HTTP Error|content file", "check artifact_mirror, the proxy and the network"),
     (r"failure \d+ during|Unable to \w+ service", "systemd refuses: see `systemctl status` of the unit and `journalctl _PID=1` there"),
     (r"^Command failed rc=", "the host name cannot be set: see `systemctl status systemd-hostnamed dbus` there"),
     (r"refused|No route to host|timed out|Host is down|could not be sent to remote", "the host is off, booting, or not reachable"),

@@ -158,6 +158,7 @@ def test_the_message_is_the_telling_one(result: dict[str, Any], message: str) ->
         ("Unable to start service k3s: Job failed", "systemd refuses"),
         ("Command failed rc=1, out=, err=Could not set property: Activation of org.freedesktop.hostname1 refused", "hostnamed"),
         ("Request failed: <urlopen error timed out>", "artifact_mirror"),
+        ("failed to create temporary content file: timed out", "artifact_mirror"),
         ('Data could not be sent to remote host "10.0.0.1". Make sure this host can be reached over ssh: ', "off, booting"),
         ("Make sure this host can be reached over ssh: ssh: Could not resolve hostname gpu-9", "DNS"),
         ("E: Failed to fetch http://10.0.0.2/x.deb  404", "artifact_mirror"),
