@@ -38,6 +38,11 @@ class Case:
     def name(self) -> str:
         return re.sub(r"[^a-z0-9]+", "-", f"{self.role} {self.call} {self.fault}".lower())
 
+    @property
+    def stage(self) -> str:
+        """The stage that a role which acts on the cluster is played as; empty for one that is played by itself on a host."""
+        return str(TABLE[self.role].get("stage", ""))
+
 
 @dataclass(frozen=True)
 class Played:
@@ -49,21 +54,18 @@ class Played:
     remedy: str
 
 
-def cases(staged: bool) -> list[Case]:
-    """The cases by role: those of roles that act on the cluster, which are played as a stage, or all others."""
+def cases() -> list[Case]:
+    """All cases, by role."""
     return [
         Case(role, call["call"], fault, call, *((outcome, ()) if isinstance(outcome, str) else ("fails", tuple(outcome))))
         for role, table in TABLE.items()
-        if staged == ("stage" in table)
         for call in table["calls"]
         for fault, outcome in call["faults"].items()
     ]
 
 
-def lab(*arguments: str, given: str = "") -> str:
-    """What a command of the lab prints."""
-    command = [sys.executable, "-m", "lab", *arguments]
-    return subprocess.run(command, cwd=ROOT, check=True, input=given, capture_output=True, text=True).stdout
+def lab(*arguments: str, given: str = "") -> None:
+    subprocess.run([sys.executable, "-m", "lab", *arguments], cwd=ROOT, check=True, input=given, capture_output=True, text=True)
 
 
 def up(name: str, address: str, gpus: list[str]) -> None:

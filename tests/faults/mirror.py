@@ -1,7 +1,6 @@
 """A mirror and HTTP proxy before the lab's mirror and Debian's. The first request that fits meets a fault; every other is passed on."""
 
 import http.client
-import re
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
 
@@ -23,12 +22,6 @@ class Mirror(Server):
     @property
     def url(self) -> str:
         return f"http://{ADDRESS}:{self.server_port}"
-
-    def misbehave(self, fault: str, at: str) -> None:
-        self.fault, self.at, self.met = fault, at, False
-
-    def fits(self, request: str) -> bool:
-        return re.search(self.at, request) is not None
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -1,7 +1,6 @@
 """A proxy before the API of the lab's cluster. The first request that fits meets a fault; every other goes through, streams too."""
 
 import base64
-import re
 import socket
 import ssl
 import threading
@@ -44,12 +43,6 @@ class Proxy(Server):
         known["clusters"][0]["cluster"] = {"server": f"http://127.0.0.1:{self.server_port}"}
         known["users"][0]["user"] = {}
         return yaml.safe_dump(known)
-
-    def misbehave(self, fault: str, at: str) -> None:
-        self.fault, self.at, self.met = fault, at, False
-
-    def fits(self, request: str) -> bool:
-        return re.search(self.at, request) is not None
 
     @contextmanager
     def upstream(self) -> Iterator[ssl.SSLSocket]:

@@ -1,5 +1,6 @@
 """An HTTP server of which one request meets a fault."""
 
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -16,9 +17,13 @@ class Server(ThreadingHTTPServer):
         self._one = threading.Lock()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
+    def misbehave(self, fault: str, at: str) -> None:
+        """Let the next request that fits `at`, an expression, meet a fault."""
+        self.fault, self.at, self.met = fault, at, False
+
     def fits(self, request: str) -> bool:
         """Whether a request is the one that `at` names."""
-        raise NotImplementedError
+        return re.search(self.at, request) is not None
 
     def due(self, request: str) -> str:
         """The fault, for the first request that fits; empty for all others."""

@@ -13,7 +13,7 @@ def k3s_join(
     """How a host gets into the cluster: {"config", "via", "problem"}, problem being empty when it may.
 
     own: result of rackstart.cluster.k3s_state for this host; servers: name -> address.
-    asked: results of the same module looped over the servers' names. An agent asks none, for it what answers on the network is enough.
+    asked: results of the same module looped over the other servers' names. An agent asks none: what answers on the network is enough.
     """
     found = {result["item"]: result for result in asked if "ready" in result}
     seen: list[k3s.Server] = [
