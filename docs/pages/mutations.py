@@ -9,8 +9,9 @@ Generated from `measured/mutations.yml`, which `make mutations` writes (`ROLES="
 
 Each role is broken in ten ways, chosen by a seed: a task is dropped, a default flipped, the mode of a file widened, in turn. Where a role
 has not as many of these, an entry of a list or a line of a template is dropped, or a condition turned, of its tasks or of its own Python. A
-mutant is tried by the unit and contract tests of the role and by its scenario, until one of them is red; tests/lab and tests/vm are not
-asked. That pages do not follow (`docs/generate.py --check`) does not count. At least 9 of 10 have to turn a test red.
+mutant is tried by the unit and contract tests of the role, by its scenarios, and by its faults where they need one host alone, until one of
+them is red; tests/lab and tests/vm are not asked. That pages do not follow (`docs/generate.py --check`) does not count. At least 9 of 10
+have to turn a test red.
 """
 
 

@@ -1,7 +1,7 @@
 """Breaks roles in small ways and looks whether a test is red: `python -m tests.mutations ROLE... [--seed N]`, or `make mutations`.
 
 Each mutant is tried on a copy of what is committed: by the unit and contract tests of the role, then by the role's scenario of molecule
-(root). docs/measured/mutations.yml keeps the result. Exit 1 when fewer than 9 of 10 turned a test red.
+and its faults (root). docs/measured/mutations.yml keeps the result. Exit 1 when fewer than 9 of 10 turned a test red.
 """
 
 import argparse

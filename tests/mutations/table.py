@@ -15,4 +15,4 @@ PLUGINS = {
 }
 # Files that only hosts of another family run, and the scenario that has such a host.
 BRANCHES = {"dnf.yml": ("rocky",)}
-SCENARIOS = {"k3s_node": ("k3s_server", "k3s_agent")}
+SCENARIOS = {"distribution": ("nfs_client",), "k3s_node": ("k3s_server", "k3s_agent")}

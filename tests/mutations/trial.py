@@ -5,8 +5,9 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -39,7 +40,7 @@ def copied() -> Iterator[Path]:
 
 
 class Trial:
-    """Tries the mutants of one role: first what takes seconds, then its scenario."""
+    """Tries the mutants of one role: first what takes seconds, then its scenarios and its faults."""
 
     def __init__(self, copy: Path, role: str) -> None:
         self._copy, self._role = copy, role
@@ -51,15 +52,23 @@ class Trial:
         """What is red; empty when nothing is."""
         if red := self.fast(mutant):
             return red
-        for scenario in BRANCHES.get(Path(mutant.file).name, SCENARIOS.get(self._role, (self._role,))):
-            if scenario not in self._proven and (red := self._scenario(scenario)):
-                raise Broken(f"molecule {scenario}: {red} is red without any mutant of {self._role}")
-            self._proven.add(scenario)
+        for name, look in self._slow(mutant):
+            if name not in self._proven and (red := look()):
+                raise Broken(f"{name}: {red} is red without any mutant of {self._role}")
+            self._proven.add(name)
             with self._with(mutant):
-                red = self._scenario(scenario)
+                red = look()
             if red:
-                return f"molecule {scenario}: {red}"
+                return f"{name}: {red}"
         return ""
+
+    def _slow(self, mutant: Mutant) -> Iterator[tuple[str, Callable[[], str]]]:
+        """What takes minutes: scenarios, then the role's faults where a host alone is enough for them."""
+        for scenario in BRANCHES.get(Path(mutant.file).name, SCENARIOS.get(self._role, (self._role,))):
+            yield f"molecule {scenario}", partial(self._scenario, scenario)
+        cases = self._copy / f"tests/faults/cases/{self._role}.yml"
+        if cases.exists() and "stage" not in yaml.safe_load(cases.read_text()):
+            yield "faults", partial(self._tests, "tests/faults/test_roles.py", "-k", f"[{self._role.replace('_', '-')}-")
 
     def fast(self, mutant: Mutant) -> str:
         """The same without hosts."""
@@ -83,7 +92,10 @@ class Trial:
             for path in sorted(self._copy.glob("tests/*/test_*.py"))
             if path.parent.name in ("unit", "contract") and (path.name in ALWAYS or self._concerns(path.read_text()))
         ]
-        code, words = self._run(["pytest", "--quiet", f"--deselect={PAGES}", *tests])
+        return self._tests(f"--deselect={PAGES}", *tests)
+
+    def _tests(self, *arguments: str) -> str:
+        code, words = self._run(["pytest", "--quiet", *arguments])
         return _first(words, r"^(?:FAILED|ERROR) (\S+)") or "pytest" if code else ""
 
     def _concerns(self, test: str) -> bool:
