@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pages import ROOT, coverage, mutations, preflight, roles, stages, verdict
+from pages import ROOT, cost, coverage, mutations, preflight, roles, stages, verdict
 
 PAGES: dict[str, Callable[[], str]] = {
     "docs/stages.svg": stages.picture,
@@ -12,6 +12,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/preflight.md": preflight.page,
     "docs/verdict.md": verdict.page,
     "docs/roles.md": roles.overview,
+    "docs/cost.md": cost.page,
     "docs/coverage.md": coverage.page,
     "docs/mutations.md": mutations.page,
 }

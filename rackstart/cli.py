@@ -171,6 +171,20 @@ def lock(setup: Setup, /, inventory: str) -> None:
     lock.write(Project.open(inventory, setup.root), click.echo)
 
 
+@commands.command(help="Say what tokens cost on machines of one's own, and from which volume on an API costs more.")
+@click.option("--prices", metavar="FILE", type=click.Path(path_type=Path), required=True, help="Prices and traffic, as docs/cost.md says.")
+@click.option("--bench", metavar="FILE", type=click.Path(path_type=Path), help="A result of bench, for the throughput.")
+@options("json")
+def cost(prices: Path, bench: Path | None, as_json: bool) -> None:
+    from rackstart import cost_files, cost_report
+
+    read, throughput = cost_files.prices(prices, bench)
+    if as_json:
+        _print_json(cost_report.as_json(read, throughput))
+    else:
+        cost_report.show(_console(), read, throughput)
+
+
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT, table: Sequence[Stage] = STAGES) -> int:
     """Run a command line and return the exit code."""
     try:

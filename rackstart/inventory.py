@@ -85,7 +85,7 @@ def variable(project: Project, name: str) -> Any:
 
 def check_files(project: Project) -> None:
     """Refuse YAML that does not parse, names that stand twice and placeholders of the template, each with file:line and what to write."""
-    found = [mistake for file in _yaml_files(project.inventory) for mistake in _mistakes(file, project.shown(file))]
+    found = [mistake for file in _yaml_files(project.inventory) for mistake in mistakes(file, project.shown(file))]
     if found:
         raise ConfigurationError("the inventory is not ready:\n  " + "\n  ".join(found))
 
@@ -97,7 +97,8 @@ def _yaml_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _mistakes(file: Path, shown: str) -> Iterator[str]:
+def mistakes(file: Path, shown: str) -> Iterator[str]:
+    """What is wrong with a YAML file before anybody looks at what it means, each as SHOWN:LINE: and what to do."""
     text = file.read_text()
     if text.startswith("$ANSIBLE_VAULT;"):
         return

@@ -206,5 +206,5 @@ def test_a_verdict_that_does_not_fit_is_not_believed(project: Project, play: Pla
 def test_help_imports_no_ansible_and_knows_every_command() -> None:
     code = "import sys; from rackstart import cli; cli.main(['--help']); sys.exit('ansible' in sys.modules or 'rich' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True, env=dict(os.environ))
-    for word in ("run", "plan", "check", "verify", "status", "doctor", "lock", "--resume", "130 interrupted"):
+    for word in ("run", "plan", "check", "verify", "status", "doctor", "lock", "cost", "--resume", "130 interrupted"):
         assert word in done.stdout
