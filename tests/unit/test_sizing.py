@@ -101,8 +101,16 @@ def test_the_longest_context(changed: dict[str, Any], longest: int) -> None:
 def test_what_is_an_estimate_says_why() -> None:
     said = {"num_experts": 8, "text_config": {"num_hidden_layers": 4}, "full_attention_interval": 4}
     assert shape(**said).unsure == "more than text, layers without attention, experts"
-    assert sizing_config.read({"model_type": "llama"}) is None
+    assert shape(index_head_dim=128).unsure == "an index of tokens"
     assert shape().unsure == ""
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{}, {"num_hidden_layers": 2}, CONFIG | {"quantization_config": "fp8"}, CONFIG | {"layer_types": 3}, CONFIG | {"rope_scaling": [1]}],
+)
+def test_a_config_that_nobody_can_make_out_is_none(config: dict[str, Any]) -> None:
+    assert sizing_config.read(config) is None
 
 
 @pytest.mark.parametrize(

@@ -75,30 +75,27 @@ def read(url: str, token: str) -> Any:
 
 
 def size(hub: str, token: str, model: dict[str, Any]) -> dict[str, Any]:
-    """Bytes of a revision in the store and of its weights, access, the status of its first file, and config, what its config.json says,
-    None when that cannot be read; or the error, with its status."""
+    """{store, weights: bytes; access: status of the first file; config: config.json, None when it cannot be read}, or {error, status}."""
     files = f"{hub}/{model['repo']}/resolve/{model['revision']}"
     try:
         tree = read(f"{hub}/api/models/{model['repo']}/tree/{model['revision']}?recursive=true", token)
         listed = [store.RemoteFile(entry["path"], entry["size"], None, "") for entry in tree if entry["type"] == "file"]
         sizes = {file.path: file.size for file in store.served(listed)}
         first = min(sizes, key=lambda path: sizes[path], default="config.json")
-        # The metadata of a gated model is open to all; its files are not.
-        access = head(f"{files}/{first}", **_authorization(token))
+        access = head(f"{files}/{first}", **_authorization(token))  # the metadata of a gated model is open to all; its files are not
     except urllib.error.HTTPError as error:
         return {"error": f"{hub}: {error}", "status": error.code}
     except (OSError, ValueError) as error:
         return {"error": f"{hub}: {error}"}
     access = 200 if access < 400 else access
-    return {"store": sum(sizes.values()), "weights": _weights(sizes), "access": access, "config": _config(files, token, access)}
+    return {"store": sum(sizes.values()), "weights": _weights(sizes), "access": access, "config": _config(files, token)}
 
 
-def _config(files: str, token: str, access: int) -> dict[str, Any] | None:
+def _config(files: str, token: str) -> dict[str, Any] | None:
     try:
-        config = read(f"{files}/config.json", token) if access == 200 else None
-    except (OSError, ValueError):
+        return dict(read(f"{files}/config.json", token))
+    except (OSError, TypeError, ValueError):
         return None
-    return config if isinstance(config, dict) else None
 
 
 def _weights(sizes: dict[str, int]) -> int:

@@ -117,4 +117,4 @@ def _fp8(case: Case) -> Finding:
     """Older GPUs unpack 8 bits as they go, which is slower, and some kernels refuse the cache."""
     eight = [word for word in (case.method, case.values.get("--kv-cache-dtype", "")) if word.startswith("fp8")]
     ok = None if eight and case.compute is None else not eight or (case.compute or 0) >= sizing.NATIVE_FP8
-    return case.finding("model.fp8", ok, f"{told(eight)} on {case.seen}", least=sizing.NATIVE_FP8)
+    return case.finding("model.fp8", ok, f"{told(eight)} on {case.seen}" if eight else "none", least=sizing.NATIVE_FP8)

@@ -44,7 +44,14 @@ class Shape(NamedTuple):
 
 
 def read(config: Config) -> Shape | None:
-    """None when it does not say how many layers and heads there are."""
+    """None when it does not say how many layers and heads there are, or in a way that nobody has met."""
+    try:
+        return _read(config)
+    except (AttributeError, TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _read(config: Config) -> Shape | None:
     nested = next((config[key] for key in ("text_config", "llm_config", "language_config") if isinstance(config.get(key), dict)), {})
     text = {**config, **nested}
     layers, heads = _first(text, "num_hidden_layers", "n_layer", "num_layers"), _first(text, "num_attention_heads", "n_head")
@@ -55,7 +62,7 @@ def read(config: Config) -> Shape | None:
     latent = (text["kv_lora_rank"] + text.get("qk_rope_head_dim", 0)) if text.get("kv_lora_rank") else 0
     quantized = text.get("quantization_config") or text.get("compression_config") or {}
     experts = _first(text, "num_experts", "moe_num_experts", "n_routed_experts", "num_local_experts")
-    unsure = [word for word, so in (("more than text", nested), (mixed, mixed), ("experts", experts)) if so]
+    reasons = {"more than text": nested, mixed: mixed, "experts": experts, "an index of tokens": text.get("index_head_dim")}
     return Shape(
         kind=str(text.get("model_type", "")),
         layers=full,
@@ -72,7 +79,7 @@ def read(config: Config) -> Shape | None:
         method=str(quantized.get("quant_method", "")).lower().replace("compressed_tensors", "compressed-tensors"),
         block=int((quantized.get("weight_block_size") or [quantized.get("group_size") or 0])[0]),
         positions=_positions(text),
-        unsure=", ".join(unsure),
+        unsure=", ".join(word for word, so in reasons.items() if so),
     )
 
 
