@@ -4,12 +4,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pages import ROOT, cost, coverage, mutations, preflight, roles, stages, verdict
+from pages import ROOT, cost, coverage, mutations, preflight, roles, sizing, stages, verdict
 
 PAGES: dict[str, Callable[[], str]] = {
     "docs/stages.svg": stages.picture,
     "docs/stages.md": stages.table,
     "docs/preflight.md": preflight.page,
+    "docs/sizing.md": sizing.page,
     "docs/verdict.md": verdict.page,
     "docs/roles.md": roles.overview,
     "docs/cost.md": cost.page,

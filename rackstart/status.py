@@ -1,4 +1,4 @@
-"""The last run and the last verdict of an inventory, from files only."""
+"""The last run, what it foretold of each model, and the last verdict of an inventory, from files only."""
 
 from datetime import datetime
 from typing import Any
@@ -6,20 +6,25 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from rackstart import journal, locking, verdict
+from rackstart import doctor, journal, locking, verdict
 from rackstart.journal import Record
 from rackstart.paths import Project
 from rackstart.progress import duration
 
 
 def collect(project: Project) -> dict[str, Any]:
-    """{running, last: {run, command, state, started, stages: {NAME: {state, seconds, failures}}}, verdict}; None for what there is not."""
+    """What the files say; None for what there is not.
+
+    {running, last: {run, command, state, started, stages: {NAME: {state, seconds, failures}}}, sizing: [{model, memory, load_time: what was
+    foretold, caches: {POD: tokens}}], verdict}
+    """
     last = next(iter(journal.runs(project.state)), None)
     found = verdict.read(project)
     running = locking.holder(project.state)
     return {
         "running": running,
         "last": _run(last, "running" if running else "killed") if last else None,
+        "sizing": _sizing(doctor.read(project) or [], found.caches if found else []),
         "verdict": found.model_dump() if found else None,
     }
 
@@ -38,12 +43,33 @@ def show(console: Console, project: Project, status: dict[str, Any]) -> None:
         failed = "; ".join(f"{host}: {task} ({project.shown(place)})" for host, task, place in stage["failures"])
         table.add_row(name, stage["state"], duration(stage["seconds"]), failed)
     console.print(table)
+    for model in status["sizing"]:
+        console.print(f"{model['model']}: foretold {model['memory']}; {model['load_time']}")
+        for pod, tokens in model["caches"].items():
+            console.print(
+                f"  {pod}: " + ("does not say how many tokens its cache holds" if tokens is None else f"its cache holds {tokens} tokens")
+            )
     if status["verdict"]:
         found = verdict.Verdict.model_validate(status["verdict"])
         console.print(f"taken {found.generated}:")
         verdict.show(console, found)
     else:
         console.print(f"no verdict; take one: python bootstrap.py --inventory {project.name} verify")
+
+
+def _sizing(checks: list[dict[str, Any]], caches: list[verdict.Cache]) -> list[dict[str, Any]]:
+    """By model: what preflight foretold, and what the replicas said of themselves when the verdict was taken."""
+    foretold = {(check["id"], check["target"].removeprefix("models/")): check["seen"] for check in checks}
+    return [
+        {
+            "model": model,
+            "memory": seen,
+            "load_time": foretold.get(("model.load_time", model), ""),
+            "caches": {cache.pod: cache.tokens for cache in caches if cache.model == model},
+        }
+        for (id, model), seen in foretold.items()
+        if id == "model.memory"
+    ]
 
 
 def _run(record: Record, unended: str) -> dict[str, Any]:

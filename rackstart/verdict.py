@@ -34,6 +34,15 @@ class Endpoint(BaseModel):
     curl: str
 
 
+class Cache(BaseModel):
+    """How many tokens a replica's cache holds, as its engine says; null when it does not."""
+
+    model_config = ConfigDict(extra="forbid")
+    model: str
+    pod: str
+    tokens: int | None
+
+
 class Verdict(BaseModel):
     """The file verdict.json; its schema is schemas/verdict.schema.json."""
 
@@ -44,6 +53,7 @@ class Verdict(BaseModel):
     green: bool
     gates: list[Gate]
     endpoints: list[Endpoint]
+    caches: list[Cache] = []
 
 
 def file(project: Project) -> Path:

@@ -1,8 +1,9 @@
 """The arguments that `vllm serve` of the engine accepts, as JSON. Run by the engine's own Python: `bin/python lab/engine/arguments.py`.
 
-    {"version": ..., "arguments": [{"flags": [...], "takes_value": bool, "choices": [...] or null, "type": ...}]}
+    {"version": ..., "arguments": [{"flags": [...], "takes_value": bool, "choices": [...] or null, "type": ...}], "quantization": {...}}
 
 An underscore in a flag is read as a dash; `type` is one of str, int, float, size (an int that may end in k, M, G ...) and json.
+`quantization` has the lowest compute capability, times ten, by method.
 """
 
 import json
@@ -17,12 +18,14 @@ def main() -> None:
     from importlib.metadata import version
 
     from vllm.entrypoints.launchers.cli_args import make_arg_parser
+    from vllm.model_executor.layers.quantization import QUANTIZATION_METHODS, get_quantization_config
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
     actions = make_arg_parser(FlexibleArgumentParser(add_help=False))._actions
     arguments = sorted((describe(action) for action in actions if action.option_strings), key=lambda argument: argument["flags"])
     lines = ",\n".join(json.dumps(argument) for argument in arguments)
-    print(f'{{"version": "{version("vllm").split("+")[0]}", "arguments": [\n{lines}\n]}}')
+    least = {method: get_quantization_config(method).get_min_capability() for method in sorted(QUANTIZATION_METHODS)}
+    print(f'{{"version": "{version("vllm").split("+")[0]}", "arguments": [\n{lines}\n], "quantization": {json.dumps(least)}}}')
 
 
 def describe(action: Action) -> dict[str, Any]:

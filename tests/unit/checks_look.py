@@ -6,7 +6,11 @@ from typing import Any
 
 from ansible_collections.rackstart.cluster.plugins.module_utils import checks
 
-ARGUMENTS = json.loads((Path(checks.__file__).parent / "vllm_0_32_0.json").read_text())["arguments"]
+ENGINE = json.loads((Path(checks.__file__).parent / "vllm_0_32_0.json").read_text())
+CONFIG = {
+    "model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 8,
+    "intermediate_size": 14336, "vocab_size": 128256, "max_position_embeddings": 8192, "torch_dtype": "bfloat16",
+}  # fmt: skip
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 SLOTS = ("0000:17:00.0", "0000:65:00.0")
 MIRROR = "http://192.0.2.2"
@@ -67,7 +71,8 @@ def good() -> dict[str, Any]:
     model = {
         "name": "llama", "repo": "org/llama", "revision": REVISION, "engine": "vllm", "served_name": "llama", "replicas": 2,
         "gpus_per_replica": 1, "node_selector": {"gpu": "true"}, "context_length": 8192, "dtype": "bfloat16", "node_port": 30080,
-        "startup_seconds": 900, "resources": {"requests": {"memory": "24Gi"}}, "extra_args": ["--enforce-eager", "--max_num_seqs=64"],
+        "startup_seconds": 900, "resources": {"requests": {"memory": "24Gi"}, "limits": {"memory": "32Gi"}},
+        "extra_args": ["--enforce-eager", "--max_num_seqs=64"],
         "golden_prompts": [{"prompt": "a", "expect": "b"}],
     }  # fmt: skip
     look = {
@@ -78,12 +83,14 @@ def good() -> dict[str, Any]:
         },
         "addresses": ["192.0.2.11", "192.0.2.21", "192.0.2.22"],
         "models": [model],
-        "sizes": {"llama": {"store": 16 << 30, "weights": 15 << 30, "access": 200}},
+        "sizes": {"llama": {"store": 16 << 30, "weights": 15 << 30, "access": 200, "config": dict(CONFIG)}},
         "storage": {
             "backend": "kernel", "path": "/srv/models", "server": "192.0.2.11", "export": "/srv/models", "clients": ["192.0.2.0/24"],
         },
         "networks": ["10.42.0.0/16", "10.43.0.0/16"],
-        "arguments": ARGUMENTS,
+        "arguments": ENGINE["arguments"],
+        "quantizations": ENGINE["quantization"],
+        "engine": {"gpu_memory_utilization": 0.92, "shm_size": "4Gi"},
         "unlocked": [],
         "lock_command": "python bootstrap.py --inventory site lock",
         "mirror": {"url": MIRROR, "error": ""},

@@ -11,7 +11,7 @@ from ansible_collections.rackstart.cluster.plugins.module_utils.checks_table imp
 
 from rackstart import doctor
 from rackstart.paths import ROOT
-from tests.unit.checks_look import SLOTS, disk, good, put
+from tests.unit.checks_look import CONFIG, SLOTS, disk, good, put
 
 Look = dict[str, Any]
 AT = "hosts/gpu-1/probe"
@@ -21,6 +21,7 @@ EXPORT = {"file": "/etc/exports", "path": "/srv/models", "read_only": True, "roo
 GANESHA = {"protocol": "tcp", "port": 2049, "process": "ganesha.nfsd", "unit": "nfs-ganesha.service"}
 STRANGER = GANESHA | {"process": "nfsd", "unit": "unfs3.service"}
 V100 = [{"slot": slot, "device_id": "0x1db4"} for slot in SLOTS]
+AWQ = {"quant_method": "awq", "group_size": 128}
 LLAMA = good()["models"][0]
 SIZE = {"store": 16 << 30, "weights": 15 << 30}
 
@@ -147,6 +148,7 @@ RED = [
     ("waivers.known", "inventory", {"waivers": {"gpu.cuont": {"reason": "one is away for repair", "until": "2026-12-31"}}}),
     ("waivers.form", "os.held", {"waivers": {"os.held": "pinned by hand"}}),
     ("waivers.current", "os.held", {"waivers": {"os.held": {"reason": "pinned by hand", "until": "2026-11-23"}}}),
+    ("model.fields", "models/llama", {"models/0/context_length": "8k"}),
     ("model.fields", "models/0", {"models": [{"repo": "org/llama"}]}),
     ("model.fields", "models/llama", {"models": [{key: value for key, value in LLAMA.items() if key != "dtype"}]}),
     ("model.repo", "models/llama", {"models/0/repo": "llama"}),
@@ -162,6 +164,14 @@ RED = [
     ("model.node_port", "models/llama", {"models/0/node_port": 8080}),
     ("model.node_port", "models/llama", {"k3s_config/server": {"service-node-port-range": "31000-31999"}}),
     ("model.dtype", "models/llama", {f"{AT}/pci_gpus": V100}),
+    ("model.dtype", "models/llama", {"models/0/dtype": "half", "sizes/llama/config/model_type": "gemma3_text"}),
+    ("model.tensor_parallel", "models/llama", {"models/0/gpus_per_replica": 3}),
+    ("model.context", "models/llama", {"models/0/context_length": 16384}),
+    ("model.quantization", "models/llama", {f"{AT}/pci_gpus": V100, "sizes/llama/config": CONFIG | {"quantization_config": AWQ}}),
+    ("model.quantization", "models/llama", {"models/0/extra_args": ["--quantization=squeezellm"]}),
+    ("model.fp8", "models/llama", {"models/0/extra_args": ["--kv-cache-dtype=fp8"]}),
+    ("model.memory_limit", "models/llama", {"models/0/resources": {"limits": {"memory": "20Gi"}}}),
+    ("model.shm", "models/llama", {"engine/shm_size": "64Mi"}),
     ("model.gpus", "models/llama", {"models/0/replicas": 5}),
     ("model.gpus", "models/llama", {"models/0/gpus_per_replica": 4}),
     ("model.gpus", "models/llama", {"models/0/node_selector": {"pool": "h100"}}),
@@ -211,6 +221,12 @@ UNKNOWN = [
     ("model.host_memory", "models/llama", {"hosts/gpu-1/probe": {}, "hosts/gpu-2/probe": {}}),
     ("model.access", "models/llama", {"sizes": {}}),
     ("model.memory", "models/llama", {"sizes": {}}),
+    ("model.memory", "models/llama", {"sizes/llama/config": None}),
+    ("model.memory", "models/llama", {"models/0/extra_args": ["--kv-cache-memory-bytes=4G"]}),
+    ("model.tensor_parallel", "models/llama", {"sizes/llama/config": {}}),
+    ("model.context", "models/llama", {"sizes/llama/config": {}}),
+    ("model.quantization", "models/llama", {"sizes/llama/config": None}),
+    ("model.memory_limit", "models/llama", {"sizes": {}}),
     ("model.load_time", "models/llama", {"hosts/server-1/probe/read_speed": None}),
 ]  # fmt: skip
 

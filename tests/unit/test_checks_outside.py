@@ -50,9 +50,22 @@ def server() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("status", "access"), [(200, 200), (302, 200), (401, 401), (403, 403)])
 def test_a_models_files_are_counted_and_the_smallest_is_tried(server: Any, status: int, access: int) -> None:
-    server.table = {API: (200, json.dumps(TREE)), FILE: (status, "https://192.0.2.1/elsewhere")}
-    assert checks_outside.sizes(server.url, "secret", [MODEL]) == {"llama": {"store": 4100, "weights": 4000, "access": access}}
-    assert server.asked == [("GET", API, "Bearer secret"), ("HEAD", FILE, "Bearer secret")]
+    server.table = {API: (200, json.dumps(TREE)), FILE: (status, "http://127.0.0.1:9/elsewhere")}
+    found = checks_outside.sizes(server.url, "secret", [MODEL])
+    assert found == {"llama": {"store": 4100, "weights": 4000, "access": access, "config": None}}
+    assert server.asked[:2] == [("GET", API, "Bearer secret"), ("HEAD", FILE, "Bearer secret")]
+
+
+def test_a_models_config_is_read(server: Any) -> None:
+    server.table = {API: (200, json.dumps(TREE)), FILE: (200, '{"num_hidden_layers": 2}')}
+    assert checks_outside.size(server.url, "", MODEL)["config"] == {"num_hidden_layers": 2}
+
+
+@pytest.mark.parametrize("other", ["localhost", "127.0.0.1"])
+def test_a_token_stays_with_the_hub_when_its_config_lies_elsewhere(server: Any, other: str) -> None:
+    server.table = {API: (200, json.dumps(TREE)), FILE: (302, f"http://{other}:{server.server_port}/cache"), "/cache": (200, "{}")}
+    assert checks_outside.size(server.url, "secret", MODEL)["config"] == {}
+    assert server.asked[-1] == ("GET", "/cache", "Bearer secret" if other == "127.0.0.1" else None)
 
 
 @pytest.mark.parametrize(

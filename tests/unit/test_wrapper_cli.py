@@ -24,6 +24,7 @@ GREEN = {
     "green": True,
     "gates": [{"id": "nodes", "target": "gpu-1", "ok": True, "expected": "Ready", "seen": "Ready", "remedy": "", "stage": "nodes"}],
     "endpoints": [{"model": "tiny", "url": "http://10.0.0.1:30080/v1", "curl": "curl -sS http://10.0.0.1:30080/v1/models"}],
+    "caches": [{"model": "tiny", "pod": "tiny-1", "tokens": 1024}, {"model": "tiny", "pod": "tiny-2", "tokens": None}],
 }
 RED_GATE = {
     "id": "labels",
@@ -160,6 +161,20 @@ def test_status_names_the_last_failure(project: Project, play: Play, capsys: pyt
     capsys.readouterr()
     assert rackstart(project, "status") == 0
     assert "gpu-1: Judge (playbooks/driver.yml:9)" in capsys.readouterr().out
+
+
+def test_status_shows_what_was_foretold_of_a_model_and_what_came_of_it(
+    project: Project, play: Play, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = CHECK | {"id": "model.memory", "target": "models/tiny", "ok": True, "seen": "the cache holds 1000 tokens"}
+    load = size | {"id": "model.load_time", "seen": "63 s to read"}
+    play(preflight={"reports": {"preflight.json": {"version": 1, "checks": [size, load]}}}, verify={"reports": {"verdict.json": GREEN}})
+    rackstart(project)
+    capsys.readouterr()
+    assert rackstart(project, "status") == 0
+    shown = capsys.readouterr().out
+    assert "tiny: foretold the cache holds 1000 tokens; 63 s to read" in shown
+    assert "  tiny-1: its cache holds 1024 tokens\n  tiny-2: does not say how many tokens its cache holds" in shown
 
 
 def write_hook(project: Project, text: str, mode: int = 0o755) -> None:

@@ -151,13 +151,25 @@ class Cluster:
             raise ClusterError(said(error)) from error
 
     def post(self, namespace: str, pod: str, port: int, path: str, body: Object, timeout: int) -> Object:
-        """JSON answer of a pod to a JSON request, by port-forward, so that network policies may close all else. Raises ClusterError."""
+        """JSON answer of a pod to a JSON request. Raises ClusterError."""
+        text = self._exchange(namespace, pod, port, timeout, "POST", path, json.dumps(body))
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise ClusterError(said(error)) from error
+
+    def read(self, namespace: str, pod: str, port: int, path: str, timeout: int) -> str:
+        """What a pod has at a path. Raises ClusterError."""
+        return self._exchange(namespace, pod, port, timeout, "GET", path)
+
+    def _exchange(self, namespace: str, pod: str, port: int, timeout: int, method: str, path: str, body: str | None = None) -> str:
+        """By port-forward, so that network policies may close all else."""
         try:
             forward = portforward(self.core().connect_get_namespaced_pod_portforward, pod, namespace, ports=str(port))
             connection = http.client.HTTPConnection("localhost", timeout=timeout)
             connection.sock = forward.socket(port)
             connection.sock.settimeout(timeout)
-            connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json", "Connection": "close"})
+            connection.request(method, path, body, {"Content-Type": "application/json", "Connection": "close"})
             response = connection.getresponse()
             text = response.read().decode(errors="replace")
             problem = forward.error(port)
@@ -165,7 +177,7 @@ class Cluster:
                 raise ClusterError(problem)
             if response.status != 200:
                 raise ClusterError(f"HTTP {response.status}: {text[:200]}")
-            return json.loads(text)
+            return text
         except (ApiException, WebSocketException, HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             raise ClusterError(said(error)) from error
 

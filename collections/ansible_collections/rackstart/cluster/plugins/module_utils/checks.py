@@ -18,20 +18,25 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import (
     checks_models,
     checks_network,
     checks_os,
+    checks_sizing,
+    checks_start,
     checks_storage,
 )
 from ansible_collections.rackstart.cluster.plugins.module_utils.checks_table import CHECKS
 from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, Look, finding, told
 
-THEMES = (checks_inventory, checks_os, checks_network, checks_k3s, checks_storage, checks_gpu, checks_models)
+THEMES = (
+    checks_inventory, checks_os, checks_network, checks_k3s, checks_storage, checks_gpu, checks_models, checks_sizing, checks_start,
+)  # fmt: skip
 
 
 def judge(look: Look) -> list[Finding]:
     """Every finding: green, red, and those that could not be judged.
 
     look: hosts {name: {probe or None, reason, address, groups, gpu_count, gpu_memory_mib, labels, taints}}, addresses [of all hosts, in
-    service or not], models, sizes {model: {store, weights in bytes, access: the status of a file} or {error, and status where there is
-    one}}, storage {backend, path, server, export, clients}, networks [CIDR], arguments (the engine's flags), unlocked [text],
+    service or not], models, sizes {model: {store, weights in bytes, access: the status of a file, config: its config.json or None} or
+    {error, and status where there is one}}, engine {gpu_memory_utilization, shm_size}, quantizations {method: lowest compute capability,
+    times ten}, storage {backend, path, server, export, clients}, networks [CIDR], arguments (the engine's flags), unlocked [text],
     lock_command, mirror {url, error}, artifacts {address: "" or why not}, min_free_mib {path: MiB}, k3s_config {server, agent: extra
     keys}, k3s_version, driver {version, modules}, proxy (whether one is declared), token (whether there is one), waivers {id: {reason,
     until}}, numbers [{name, value, low, high}], today (ISO date).

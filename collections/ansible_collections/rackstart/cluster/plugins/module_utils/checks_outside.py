@@ -31,7 +31,18 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         return None
 
 
+class _Shed(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, and leaves the token behind where one leads to another host."""
+
+    def redirect_request(self, request: Any, *said: Any) -> Any:
+        onward = super().redirect_request(request, *said)
+        if onward and onward.host != request.host:
+            onward.remove_header("Authorization")
+        return onward
+
+
 OPENER = urllib.request.build_opener(_Stay)
+READER = urllib.request.build_opener(_Shed)
 
 
 def head(url: str, **headers: str) -> int:
@@ -57,21 +68,34 @@ def mirror(url: str) -> dict[str, str]:
     return {"url": url, "error": ""}
 
 
+def read(url: str, token: str) -> Any:
+    """The JSON at a URL of the hub. Raises OSError or ValueError."""
+    with READER.open(urllib.request.Request(url, headers=_authorization(token)), timeout=PATIENCE) as answer:
+        return json.load(answer)
+
+
 def size(hub: str, token: str, model: dict[str, Any]) -> dict[str, Any]:
-    """Bytes of a revision in the store and of its weights, and access, the status of its first file; or the error, with its status."""
+    """{store, weights: bytes; access: status of the first file; config: config.json, None when it cannot be read}, or {error, status}."""
+    files = f"{hub}/{model['repo']}/resolve/{model['revision']}"
     try:
-        tree = f"{hub}/api/models/{model['repo']}/tree/{model['revision']}?recursive=true"
-        with urllib.request.urlopen(urllib.request.Request(tree, headers=_authorization(token)), timeout=PATIENCE) as answer:
-            listed = [store.RemoteFile(entry["path"], entry["size"], None, "") for entry in json.load(answer) if entry["type"] == "file"]
+        tree = read(f"{hub}/api/models/{model['repo']}/tree/{model['revision']}?recursive=true", token)
+        listed = [store.RemoteFile(entry["path"], entry["size"], None, "") for entry in tree if entry["type"] == "file"]
         sizes = {file.path: file.size for file in store.served(listed)}
         first = min(sizes, key=lambda path: sizes[path], default="config.json")
-        # The metadata of a gated model is open to all; its files are not.
-        access = head(f"{hub}/{model['repo']}/resolve/{model['revision']}/{first}", **_authorization(token))
+        access = head(f"{files}/{first}", **_authorization(token))  # the metadata of a gated model is open to all; its files are not
     except urllib.error.HTTPError as error:
         return {"error": f"{hub}: {error}", "status": error.code}
     except (OSError, ValueError) as error:
         return {"error": f"{hub}: {error}"}
-    return {"store": sum(sizes.values()), "weights": _weights(sizes), "access": 200 if access < 400 else access}
+    access = 200 if access < 400 else access
+    return {"store": sum(sizes.values()), "weights": _weights(sizes), "access": access, "config": _config(files, token)}
+
+
+def _config(files: str, token: str) -> dict[str, Any] | None:
+    try:
+        return dict(read(f"{files}/config.json", token))
+    except (OSError, TypeError, ValueError):
+        return None
 
 
 def _weights(sizes: dict[str, int]) -> int:

@@ -6,7 +6,8 @@ Sources of figures: docs.k3s.io, "Resource Profiling" (MEMORY); Kubernetes 1.35'
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ansible_collections.rackstart.cluster.plugins.module_utils.checks_kind import Check, advice
+from ansible_collections.rackstart.cluster.plugins.module_utils.checks_table_models import MODELS
 
 CLOCK = 30  # seconds that hosts may differ from the controller; the look itself takes some of them on a busy host
 MEMORY = {"k3s_server": 1606, "k3s_agent": 275}  # MiB that k3s itself takes, with etcd on a server
@@ -14,21 +15,6 @@ CGROUP_1_ENDS = (1, 35)  # the first Kubernetes that refuses cgroup v1
 OVERLAY, SMALLEST_MTU = 50, 1280  # bytes
 NOFILE = 1048576  # files a process may have open
 INODES = 100_000  # a chosen mark: images are unpacked into many small files
-
-
-class Check(NamedTuple):
-    """subject: what is looked at, in Markdown; expected: what it must be; remedy: what to do when it is not; both with values of the
-    case in braces. Advice does not stop a run."""
-
-    subject: str
-    expected: str
-    remedy: str
-    severity: str = "required"
-
-
-def advice(subject: str, expected: str, remedy: str) -> Check:
-    return Check(subject, expected, remedy, "advice")
-
 
 # fmt: off
 CHECKS = {
@@ -215,33 +201,5 @@ CHECKS = {
         "write {check}: {{reason: WHY, until: YYYY-MM-DD}}"),
     "waivers.current": advice("the dates of `preflight_waivers`", "today or later",
         "mend what {check} finds, or judge it anew and set another date"),
-    # Models
-    "model.fields": Check("each entry of `models`", "the fields that every model has", "add {fields} to it in group_vars/all/models.yml"),
-    "model.repo": Check("each model's repository", "OWNER/NAME", "write it as the hub's page does"),
-    "model.revision": Check("each model's revision", "40 hexadecimal digits",
-        "take the commit from the repository's history on the hub: branches and tags move"),
-    "model.name": Check("each model's name", "a DNS label, used once, not vllm or vllm-*", "rename it (a Service named vllm breaks vLLM)"),
-    "model.served_name": advice("each model's `served_name`", "used once",
-        "give each model a name of its own: a gateway tells them apart by it"),
-    "model.engine": Check("each model's engine", "vllm", "set engine: vllm"),
-    "model.golden_prompts": Check("each model's `golden_prompts`", "at least one golden prompt",
-        "declare golden_prompts: only a known answer shows that the weights are right"),
-    "model.arguments": Check("each model's `extra_args`", "arguments that the pinned vLLM accepts", "{problems}"),
-    "model.node_port": Check("each model's `node_port`", "in {ports}, used once",
-        "choose another port, or set service-node-port-range in k3s_server_config"),
-    "model.dtype": advice("each model's `dtype`, against the GPUs of its pool", "one that they compute with",
-        "set dtype: float16, or choose GPUs from Ampere on by node_selector"),
-    "model.gpus": Check("the GPUs of each model's pool, and all GPUs", "room for {replicas} replicas",
-        "lower replicas, or add GPU hosts that match node_selector"),
-    "model.host_memory": Check("the memory of the hosts of each model's pool",
-        "room for {replicas} replicas that ask for {request} MiB each",
-        "lower resources.requests.memory or replicas, or choose hosts with more memory by node_selector"),
-    "model.access": Check("the hub's answer for a file of each model", "it may be read with hub_token", "{remedy}"),
-    "model.size": advice("the hub's metadata of each model", "the hub tells the size of the files", "see stage models"),
-    "model.memory": Check("the smallest GPU of each model's pool", "{need} MiB for weights and overhead per GPU",
-        "raise gpus_per_replica, choose GPUs with more memory by node_selector, or a quantized model"),
-    "model.load_time": advice("each model's weights over the speed of the store's disk and the network",
-        "under {budget} s, its startup_seconds",
-        "raise startup_seconds, or take a faster disk or network"),
-}
+} | MODELS
 # fmt: on

@@ -8,7 +8,7 @@ import json
 import typing as t
 import urllib.parse
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import api, operator, pods, prompts, workloads
+from ansible_collections.rackstart.cluster.plugins.module_utils import api, capacity, operator, pods, prompts, workloads
 
 # Seconds for a connection: a replica on a host that is gone answers nothing, and would take the whole time of an answer.
 CONNECT = 10
@@ -33,6 +33,7 @@ class Served(t.TypedDict):
     mounts: list[Mount]
     declared: int | None
     answers: list[prompts.Answer]
+    caches: list[capacity.Cache]
     endpoint: str
 
 
@@ -101,12 +102,14 @@ def observe(cluster: api.Cluster, models: list[dict[str, t.Any]], claims: dict[s
     for model in models:
         name, claim = model["name"], claims[model["name"]]
         deployment = cluster.get("apps/v1", "Deployment", name, pods.NAMESPACE)
+        answers = prompts.ask_all(cluster, model, timeout)
         seen["models"][name] = {
             "volume": cluster.get("v1", "PersistentVolume", claim),
             "claim": cluster.get("v1", "PersistentVolumeClaim", claim, pods.NAMESPACE),
             "mounts": mounts(cluster, claim),
             "declared": deployment["spec"]["replicas"] if deployment else None,
-            "answers": prompts.ask_all(cluster, model, timeout),
+            "answers": answers,
+            "caches": capacity.caches(cluster, name, [answer["pod"] for answer in answers]),
             "endpoint": ask_endpoint(urls[name], model, timeout) if name in urls else backends(cluster, name),
         }
     return seen

@@ -21,8 +21,8 @@ description:
     list of those that stop a run. Changes nothing on any host.
 options:
   look:
-    description: "What C(checks.judge) takes, but for what is found here: sizes, arguments, unlocked, mirror, artifacts, k3s_version, token
-      and today."
+    description: "What C(checks.judge) takes, but for what is found here: sizes, arguments, quantizations, unlocked, mirror, artifacts,
+      k3s_version, token and today."
     type: dict
     required: true
   artifacts_file:
@@ -34,7 +34,7 @@ options:
     type: path
     required: true
   arguments_file:
-    description: JSON table of the arguments that the pinned engine accepts.
+    description: JSON table of the arguments that the pinned engine accepts, and of the GPUs that its quantizations ask for.
     type: path
     required: true
   mirror:
@@ -94,9 +94,11 @@ def main() -> None:
     )
     params = module.params
     declared, lock = read(params["artifacts_file"]), read(params["lock_file"])
+    engine = json.loads(Path(params["arguments_file"]).read_text())
     look = params["look"] | {
         "unlocked": artifacts.problems(declared, lock),
-        "arguments": json.loads(Path(params["arguments_file"]).read_text())["arguments"],
+        "arguments": engine["arguments"],
+        "quantizations": engine["quantization"],
         "mirror": checks_outside.mirror(params["mirror"]),
         "artifacts": checks_outside.reach(checks_outside.addresses(declared, lock, params["mirror"])),
         "sizes": checks_outside.sizes(params["hub"], params["token"], checks_models.complete(params["look"]["models"])),

@@ -139,6 +139,7 @@ def main() -> None:
         "green": not closed,
         "gates": judged,
         "endpoints": found,
+        "caches": [cache for served in (seen or {"models": {}})["models"].values() for cache in served["caches"]],
     }
     if not module.check_mode:
         write(Path(params["path"]), verdict)
