@@ -24,7 +24,7 @@ def test_an_unknown_suite_is_refused_with_those_that_there_are() -> None:
 
 def test_every_distribution_that_preflight_takes_has_a_host_in_molecules_inventory() -> None:
     groups = yaml.safe_load((ROOT / "molecule/inventory/hosts.yml").read_text())["molecule"]["children"].values()
-    found = {host.get("suite", "bookworm") for group in groups for host in group["hosts"].values()}
+    found = {(host or {}).get("suite", "bookworm") for group in groups for host in group["hosts"].values()}
     texts = {name: TABLE[name].get("files", {}).get("/etc/os-release", "") for name in found}
     reports = [dict(line.replace('"', "").split("=", 1) for line in text.splitlines()) for text in texts.values() if text]
     emulated = {(report["ID"], report["VERSION_ID"].removesuffix(".6")) for report in reports}
