@@ -56,17 +56,24 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return listing["rc"] == 0 and not packages.missing(manager, names, listing["stdout"])
 
     def _apt(self, wanted: dict[str, t.Any]) -> dict[str, t.Any]:
+        lists = self._lists(wanted["cache_valid_time"])
+        if lists.get("failed"):
+            return lists
         return self._module(
             "apt",
             name=wanted["name"],
             install_recommends=False,
             allow_downgrade=wanted["allow_downgrade"],
             allow_change_held_packages=wanted["allow_downgrade"],
-            update_cache=True,
-            cache_valid_time=wanted["cache_valid_time"],
-            update_cache_retries=2,
             lock_timeout=LOCK_SECONDS,
         )
+
+    def _lists(self, seconds: int) -> dict[str, t.Any]:
+        """apt's lists, read anew when they are older. Not by apt's module: of its own retries apt may never come back (LP: #2003851)."""
+        fresh = self._low_level_execute_command(f"find /var/lib/apt/lists -maxdepth 0 -mmin -{seconds // 60}")
+        if fresh["stdout"].strip():
+            return {}
+        return self._command(["apt-get", "update", "--error-on=any", "--option=Acquire::Retries=0"])
 
     def _dnf(self, wanted: dict[str, t.Any]) -> dict[str, t.Any]:
         return self._module(

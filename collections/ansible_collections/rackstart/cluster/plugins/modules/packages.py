@@ -10,6 +10,7 @@ description:
   - Installs packages by M(ansible.builtin.apt) or M(ansible.builtin.dnf), whichever the host's os-release asks for, without what they only
     recommend.
   - Nothing is asked of the manager when dpkg or rpm has all of them as installed, in the version that a name may have.
+  - Lists of apt's are read without apt's own retries, of which it may never come back.
   - A manager that failed is asked once more, with its lists read anew, and a dpkg that was killed is taken up again.
   - Afterwards dpkg or rpm itself is asked whether the packages are there.
 author: The Rackstart authors
