@@ -34,7 +34,7 @@ def test_the_engine_may_do_little(get: Callable[[str], dict[str, Any]]) -> None:
     assert engine["securityContext"]["readOnlyRootFilesystem"] is True
     assert pod["securityContext"]["runAsUser"] == 2000
     assert pod["automountServiceAccountToken"] is False
-    assert engine["resources"]["limits"] == {"memory": "6Gi", "nvidia.com/gpu": "1"}
+    assert engine["resources"]["limits"] == {"memory": "9Gi", "nvidia.com/gpu": "1"}
     assert "@sha256:" in engine["image"]
 
 
