@@ -1,6 +1,5 @@
 """The gateway's configuration in a real HAProxy, before engines of two replicas that say what they got."""
 
-import hashlib
 import json
 import os
 import re
@@ -9,13 +8,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.rackstart.cluster.plugins.module_utils import gateway
+from ansible_collections.rackstart.cluster.plugins.module_utils import gateway, gateway_keys
 
 from lab.images import haproxy
 
@@ -23,16 +23,17 @@ CHAT, SERVED, OTHER = "/v1/chat/completions", "org/tiny:1", "other"
 PROMPT, QUERY = "what-nobody-else-may-read", "api_key=in-a-query"
 LATER = 1 << 40
 BODY = 4096
-KEYS = {  # key -> record
-    "rk-good": f"good|{LATER}|1000000|*",
-    "rk-old": "old|1|1000000|*",
-    "rk-other": f"narrow|{LATER}|1000000|,{OTHER},",
-    "rk-few": f"few|{LATER}|3|*",
+KEYS = {
+    "rk-good": gateway_keys.Key("", "good"),
+    "rk-old": gateway_keys.Key("", "old", expires=1),
+    "rk-young": gateway_keys.Key("", "young", expires=LATER),
+    "rk-other": gateway_keys.Key("", "narrow", models=(OTHER,)),
+    "rk-few": gateway_keys.Key("", "few", rate=3),
 }
 
 
-def digest(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
+def line(key: str, record: gateway_keys.Key) -> str:
+    return gateway_keys.line(replace(record, sha256=gateway_keys.hashed(key)))
 
 
 class Engine(ThreadingHTTPServer):
@@ -101,7 +102,7 @@ class Gateway:
         self.port, self.health, self.runtime = free(), free(), free()
         self.log = folder / "log"
         keys = folder / "keys.map"
-        keys.write_text("".join(f"{digest(key)} {record}\n" for key, record in KEYS.items()))
+        keys.write_text("".join(f"{line(key, record)}\n" for key, record in KEYS.items()))
         servers = [f"server r{number} 127.0.0.1:{engine.server_port}" for number, engine in enumerate(self.engines)]
         models = [
             {"name": "tiny", "served_name": SERVED, "servers": servers},
@@ -223,7 +224,7 @@ def test_nothing_but_the_allowlist_answers(proxy: Gateway) -> None:
         ("", 401, "invalid_api_key"),
         ("rk-no", 401, "invalid_api_key"),
         ("rs-engine", 401, "invalid_api_key"),
-        (digest("rk-good"), 401, "invalid_api_key"),
+        (gateway_keys.hashed("rk-good"), 401, "invalid_api_key"),
         ("rk-old", 401, "invalid_api_key"),
         ("rk-other", 403, "model_not_allowed"),
     ],
@@ -235,10 +236,10 @@ def test_a_key_that_may_not_gets_nothing(proxy: Gateway, key: str, status: int, 
 
 
 def test_a_right_key_is_exchanged_for_the_engine_s_own(proxy: Gateway) -> None:
-    assert proxy.chat("rk-good")[0] == 200
+    assert proxy.chat("rk-young")[0] == 200
     [(method, path, headers)] = proxy.forwarded
     assert (method, path, headers["authorization"]) == ("POST", CHAT, "Bearer rs-engine")
-    assert "rk-good" not in str(headers)
+    assert "rk-young" not in str(headers)
 
 
 def test_models_are_listed_for_who_has_a_key(proxy: Gateway) -> None:
@@ -319,9 +320,9 @@ def test_a_busy_replica_is_passed_by(proxy: Gateway) -> None:
 def test_keys_come_and_go_in_a_running_gateway(proxy: Gateway) -> None:
     keys = proxy.log.parent / "keys.map"
     assert proxy.chat("rk-new")[0] == 401
-    proxy.tell(f"add map {keys} {digest('rk-new')} new|{LATER}|100|*")
+    proxy.tell(f"add map {keys} {line('rk-new', gateway_keys.Key('', 'new'))}")
     assert proxy.chat("rk-new")[0] == 200
-    proxy.tell(f"del map {keys} {digest('rk-new')}")
+    proxy.tell(f"del map {keys} {gateway_keys.hashed('rk-new')}")
     assert proxy.chat("rk-new")[0] == 401
 
 
@@ -330,6 +331,7 @@ def test_the_log_has_neither_keys_nor_prompts(proxy: Gateway) -> None:
     proxy.ask("POST", f"{CHAT}?{QUERY}", "rk-good", {"model": SERVED, "prompt": PROMPT})
     proxy.chat("rk-no")
     assert proxy.ask("GET", f"/v1/models?{QUERY}", "rk-good")[0] == 200  # which is logged last
+    assert [path for _, path, _ in proxy.forwarded] == [CHAT, CHAT]
     lines = proxy.log.read_text().splitlines()
     assert [line.split()[1:4] for line in lines[-4:]] == [
         ["good", "POST", CHAT], ["good", "POST", CHAT], ["-", "POST", CHAT], ["good", "GET", "/v1/models"],

@@ -105,11 +105,14 @@ def _frontend(models: list[Model], settings: Settings) -> list[str]:
         "http-request set-var(txn.rate) var(txn.record),field(3,|)",
         "http-request set-var(txn.models) var(txn.record),field(4,|)",
         error(401, "The API key is missing or wrong.", "invalid_api_key", "unless { var(txn.record) -m found }", BEARER),
-        error(401, "The API key has expired.", "invalid_api_key", "if { var(txn.expires),sub(txn.now) lt 1 }", BEARER),
+        error(
+            401, "The API key has expired.", "invalid_api_key",
+            "if { var(txn.expires) -m int gt 0 } { var(txn.expires),sub(txn.now) lt 1 }", BEARER,
+        ),
         "http-request track-sc0 var(txn.client) table clients",
         error(
             429, f"More requests in {PERIOD} seconds than this key may make.", "rate_limit_exceeded",
-            "if { sc_http_req_rate(0),sub(txn.rate) gt 0 }", {"Retry-After": str(PERIOD)},
+            "if { var(txn.rate) -m int gt 0 } { sc_http_req_rate(0),sub(txn.rate) gt 0 }", {"Retry-After": str(PERIOD)},
         ),
         f"http-request return status 200 content-type application/json string '{listing}' if METH_GET",
         error(413, f"The body is longer than {settings['body']} bytes.", "too_large", f"if {{ req.body_size gt {settings['body']} }}"),
