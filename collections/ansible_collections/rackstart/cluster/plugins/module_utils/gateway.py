@@ -1,0 +1,162 @@
+"""HAProxy's configuration of the gateway: who may ask which model, and where that is served. Pure functions.
+
+Maps and rules are those of HAProxy 2.6 and later (https://docs.haproxy.org/2.6/configuration.html).
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+Model = dict[str, t.Any]
+
+HEADERS = 16 * 1024  # bytes that a request's headers may have
+PERIOD = 60  # seconds over which a client's requests are counted
+# Nothing but these, as they stand: a path that would have to be decoded or cleaned first is another one.
+ROUTES = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
+MODELS = "/v1/models"
+KEYS = "/etc/haproxy/keys/keys.map"
+
+
+class Settings(t.TypedDict):
+    """bind: address, and its TLS options; body: bytes of one at most; connections: at once; answer: seconds until it begins."""
+
+    bind: str
+    health: str
+    runtime: str
+    keys: str
+    body: int
+    connections: int
+    answer: int
+
+
+def error(status: int, message: str, code: str, when: str, headers: dict[str, str] | None = None) -> str:
+    """A rule that refuses, in the form of OpenAI's errors."""
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    body = json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})
+    extra = "".join(f" hdr {name} '{value}'" for name, value in (headers or {}).items())
+    return f"http-request return status {status} content-type application/json string '{body}'{extra} {when}"
+
+
+def _global(settings: Settings) -> list[str]:
+    return [
+        "global",
+        "log stdout format raw local0",
+        f"maxconn {settings['connections']}",
+        # The model's name is read from the body, which has to be in one buffer whole for that.
+        f"tune.bufsize {settings['body'] + 2 * HEADERS}",
+        f"tune.maxrewrite {HEADERS}",
+        "tune.http.maxhdr 64",
+        # Keys come and go while it runs; only what is in this pod reaches it.
+        f"stats socket {settings['runtime']} level admin",
+        "ssl-default-bind-options ssl-min-ver TLSv1.2",
+        f"hard-stop-after {settings['answer']}s",
+    ]
+
+
+def _defaults(settings: Settings) -> list[str]:
+    return [
+        "defaults",
+        "mode http",
+        "log global",
+        "option http-no-delay",  # each piece of a stream goes on at once
+        "timeout connect 5s",
+        "timeout http-request 30s",
+        "timeout http-keep-alive 60s",
+        "timeout client 60s",
+        "timeout queue 30s",
+        f"timeout server {settings['answer']}s",
+        # A request goes to another replica only when the first never got it.
+        "retries 2",
+        "option redispatch 1",
+        "retry-on conn-failure",
+    ]
+
+
+def _health(settings: Settings) -> list[str]:
+    return [
+        "frontend health",
+        f"bind {settings['health']}",
+        "no log",
+        "monitor-uri /healthz",
+        "http-request use-service prometheus-exporter if { path -m str /metrics }",
+        "http-request return status 404",
+    ]
+
+
+def _frontend(models: list[Model], settings: Settings) -> list[str]:
+    served = {model["name"]: model["served_name"] for model in models}
+    names = " ".join(served.values())
+    listing = json.dumps({"object": "list", "data": [{"id": name, "object": "model", "owned_by": "rackstart"} for name in served.values()]})
+    return [
+        "frontend api",
+        f"bind {settings['bind']}",
+        # No query, no header and nothing of the body: neither a key nor a prompt is ever in it.
+        'log-format "%ci %[var(txn.client)] %HM %[var(txn.path)] %b/%s %ST %B bytes %TR/%Tw/%Tc/%Tr/%Ta ms %tsc"',
+        "http-request set-var(txn.path) path",
+        f"acl listing path -m str {MODELS}",
+        f"acl serving path -m str {' '.join(ROUTES)}",
+        error(404, "There is no such route.", "not_found", "unless METH_GET listing or METH_POST serving"),
+        error(431, f"The headers are longer than {HEADERS} bytes.", "headers_too_long", f"if {{ req.hdrs,length gt {HEADERS} }}"),
+        f"http-request set-var(txn.record) http_auth_bearer,sha2(256),hex,lower,map_str({settings['keys']})",
+        "http-request set-var(txn.now) date()",
+        "http-request set-var(txn.client) var(txn.record),field(1,|) if { var(txn.record) -m found }",
+        "http-request set-var(txn.expires) var(txn.record),field(2,|)",
+        "http-request set-var(txn.rate) var(txn.record),field(3,|)",
+        "http-request set-var(txn.models) var(txn.record),field(4,|)",
+        error(401, "The API key is missing or wrong.", "invalid_api_key", "unless { var(txn.record) -m found }", BEARER),
+        error(
+            401, "The API key has expired.", "invalid_api_key",
+            "if { var(txn.expires) -m int gt 0 } { var(txn.expires),sub(txn.now) lt 1 }", BEARER,
+        ),
+        "http-request track-sc0 var(txn.client) table clients",
+        error(
+            429, f"More requests in {PERIOD} seconds than this key may make.", "rate_limit_exceeded",
+            "if { var(txn.rate) -m int gt 0 } { sc_http_req_rate(0),sub(txn.rate) gt 0 }", {"Retry-After": str(PERIOD)},
+        ),
+        f"http-request return status 200 content-type application/json string '{listing}' if METH_GET",
+        error(413, f"The body is longer than {settings['body']} bytes.", "too_large", f"if {{ req.body_size gt {settings['body']} }}"),
+        # Only now: who has no key fills no buffer.
+        "http-request wait-for-body time 30s",
+        error(413, f"The body is longer than {settings['body']} bytes.", "too_large", f"if {{ req.body_len gt {settings['body']} }}"),
+        "http-request set-var(txn.model) req.body,json_query('$.model')",
+        error(400, "The body is no JSON object with a model.", "no_model", "unless { var(txn.model) -m found }"),
+        error(404, "There is no such model; GET /v1/models lists them.", "model_not_found", f"unless {{ var(txn.model) -m str {names} }}"),
+        *(
+            error(
+                403, "The API key is not for this model.", "model_not_allowed",
+                f"if {{ var(txn.model) -m str {name} }} !{{ var(txn.models) -m str * }} !{{ var(txn.models) -m sub ,{name}, }}",
+            )
+            for name in served.values()
+        ),
+        "http-request set-uri %[path]",
+        *(f"use_backend {backend} if {{ var(txn.model) -m str {name} }}" for backend, name in served.items()),
+    ]  # fmt: skip
+
+
+BEARER = {"WWW-Authenticate": "Bearer"}
+
+
+def _backend(model: Model) -> list[str]:
+    name = model["name"]
+    return [
+        f"backend {name}",
+        "balance leastconn",
+        "option httpchk",
+        "http-check send meth GET uri /health",
+        error(503, "No replica of this model is ready.", "unavailable", f"if {{ nbsrv({name}) eq 0 }}", {"Retry-After": "30"}),
+        'http-request set-header Authorization "Bearer ${ENGINE_KEY}"',
+        "default-server check inter 2s fall 2 rise 1",
+        *model["servers"],
+    ]
+
+
+def configuration(models: list[Model], settings: Settings) -> str:
+    """haproxy.cfg. models: name, served_name, and servers: the lines that say where the replicas are."""
+    clients = ["backend clients", f"stick-table type string len 64 size 100k expire {2 * PERIOD}s store http_req_rate({PERIOD}s)"]
+    resolvers = ["resolvers cluster", "parse-resolv-conf", "accepted_payload_size 8192", "hold valid 1s", "hold obsolete 0s"]
+    sections = [
+        _global(settings), _defaults(settings), resolvers, _health(settings), _frontend(models, settings), clients,
+        *map(_backend, models),
+    ]  # fmt: skip
+    return "\n".join("".join(f"{line}\n" if number == 0 else f"    {line}\n" for number, line in enumerate(lines)) for lines in sections)

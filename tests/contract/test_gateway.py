@@ -1,0 +1,351 @@
+"""The gateway's configuration in a real HAProxy, before engines of two replicas that say what they got."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from http.client import HTTPConnection, HTTPResponse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.rackstart.cluster.plugins.module_utils import gateway, gateway_keys
+
+from lab.images import haproxy
+
+CHAT, SERVED, OTHER = "/v1/chat/completions", "org/tiny:1", "other"
+PROMPT, QUERY = "what-nobody-else-may-read", "api_key=in-a-query"
+LATER = 1 << 40
+BODY = 4096
+KEYS = {
+    "rk-good": gateway_keys.Key("", "good"),
+    "rk-old": gateway_keys.Key("", "old", expires=1),
+    "rk-young": gateway_keys.Key("", "young", expires=LATER),
+    "rk-other": gateway_keys.Key("", "narrow", models=(OTHER,)),
+    "rk-few": gateway_keys.Key("", "few", rate=3),
+}
+
+
+def line(key: str, record: gateway_keys.Key) -> str:
+    return gateway_keys.line(replace(record, sha256=gateway_keys.hashed(key)))
+
+
+class Engine(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.got: list[tuple[str, str, dict[str, str]]] = []
+        self.go_on, self.held = threading.Event(), threading.Event()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, *_: object) -> None:
+        """A check of its health that was cut off is no news."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Engine
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.path == "/health":
+            self.answer(b"")
+        else:
+            self.do_POST()
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.got.append((self.command, self.path, {name.lower(): value for name, value in self.headers.items()}))
+        asked = json.loads(body or b"{}")
+        if asked.get("hold"):
+            self.server.held.set()
+            self.server.go_on.wait(60)
+        if not asked.get("stream"):
+            self.answer(json.dumps({"replica": self.server.server_port}).encode())
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for piece in (b"data: one\n\n", b"data: [DONE]\n\n"):
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.server.go_on.wait(60)  # the second piece is sent once the first was read
+        self.wfile.write(b"0\r\n\r\n")
+
+    def answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def free() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Gateway:
+    """A running HAProxy; engines: of the model; log: what it wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        self.engines = [Engine(), Engine()]
+        self.port, self.health, self.runtime = free(), free(), free()
+        self.log = folder / "log"
+        keys = folder / "keys.map"
+        keys.write_text("".join(f"{line(key, record)}\n" for key, record in KEYS.items()))
+        servers = [f"server r{number} 127.0.0.1:{engine.server_port}" for number, engine in enumerate(self.engines)]
+        models = [
+            {"name": "tiny", "served_name": SERVED, "servers": servers},
+            {"name": "other", "served_name": OTHER, "servers": [f"server r0 127.0.0.1:{free()}"]},
+        ]
+        settings: gateway.Settings = {
+            "bind": f"127.0.0.1:{self.port}",
+            "health": f"127.0.0.1:{self.health}",
+            "runtime": f"ipv4@127.0.0.1:{self.runtime}",
+            "keys": str(keys),
+            "body": BODY,
+            "connections": 64,
+            "answer": 60,
+        }
+        file = folder / "haproxy.cfg"
+        file.write_text(gateway.configuration(models, settings))
+        root = haproxy.artifact()
+        libraries = root / "usr/lib/x86_64-linux-gnu"
+        environment = os.environ | {"ENGINE_KEY": "rs-engine", "LD_LIBRARY_PATH": str(libraries)}
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [root / "usr/sbin/haproxy", "-W", "-db", "-f", file], env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        self._until_up()
+
+    def _until_up(self) -> None:
+        """Until both replicas of the one model count as up, and that of the other as down."""
+        deadline = time.monotonic() + 60
+        while [row[17] for row in self._rows()] != ["DOWN", "UP", "UP"]:
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+
+    def _rows(self) -> list[list[str]]:
+        """Servers, by name of their model, as the runtime API lists them."""
+        try:
+            return sorted(row.split(",") for row in self.tell("show stat -1 4 -1").splitlines() if not row.startswith("#") and row)
+        except OSError:
+            return []
+
+    def tell(self, command: str) -> str:
+        """Answer of the runtime API."""
+        with socket.create_connection(("127.0.0.1", self.runtime), timeout=10) as connection:
+            connection.sendall(f"{command}\n".encode())
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+    def ask(
+        self, method: str, path: str, key: str = "", body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any, HTTPResponse]:
+        """Status, JSON and the response itself; the path goes on the wire as it stands."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.putrequest(method, path, skip_accept_encoding=True)
+        data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        given = {"Authorization": f"Bearer {key}"} if key else {}
+        for name, value in {**given, "Content-Length": str(len(data)), **(headers or {})}.items():
+            connection.putheader(name, value)
+        connection.endheaders(data)
+        response = connection.getresponse()
+        text = response.read()
+        return response.status, json.loads(text) if text.startswith(b"{") else text, response
+
+    def chat(self, key: str, **fields: Any) -> tuple[int, Any, HTTPResponse]:
+        return self.ask("POST", CHAT, key, {"model": SERVED, "messages": [{"role": "user", "content": PROMPT}], **fields})
+
+    @property
+    def forwarded(self) -> list[tuple[str, str, dict[str, str]]]:
+        return [got for engine in self.engines for got in engine.got]
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+        for engine in self.engines:
+            engine.go_on.set()
+            engine.shutdown()
+            engine.server_close()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    gateway = Gateway(tmp_path_factory.mktemp("gateway"))
+    try:
+        yield gateway
+    finally:
+        gateway.end()
+
+
+@pytest.fixture
+def proxy(running: Gateway) -> Gateway:
+    """The one gateway, with engines that have got nothing yet."""
+    for engine in running.engines:
+        engine.got.clear()
+        engine.go_on.clear()
+        engine.held.clear()
+    return running
+
+
+ROUTES = [
+    ("GET", "/"), ("GET", "/health"), ("GET", "/metrics"), ("GET", "/docs"), ("GET", "/openapi.json"), ("POST", "/invocations"),
+    ("POST", "/tokenize"), ("POST", "/v1/load_lora_adapter"), ("POST", "/v1/models"), ("GET", CHAT), ("PUT", CHAT), ("DELETE",
+    "/v1/models"), ("OPTIONS", CHAT), ("TRACE", CHAT), ("POST", f"/{CHAT}"), ("POST", "/v1//chat/completions"), ("POST",
+    "/v1/./chat/completions"), ("POST", f"/x/..{CHAT}"), ("POST", f"{CHAT}/"), ("POST", "/v1/chat%2fcompletions"), ("POST",
+    "/v1/%63hat/completions"), ("POST", "/V1/chat/completions"), ("POST", f"{CHAT};x"), ("POST", f"/v1/models/..{CHAT}"), ("POST",
+    "http://engine/invocations"),
+]  # fmt: skip
+
+
+def test_nothing_but_the_allowlist_answers(proxy: Gateway) -> None:
+    seen = {
+        (method, path, key): proxy.ask(method, path, key, {"model": SERVED})[0]
+        for method, path in ROUTES
+        for key in ("", "rk-no", "rk-good")
+    }
+    assert {route: status for route, status in seen.items() if status != 404} == {}
+    assert proxy.forwarded == []
+
+
+@pytest.mark.parametrize(
+    ("key", "status", "code"),
+    [
+        ("", 401, "invalid_api_key"),
+        ("rk-no", 401, "invalid_api_key"),
+        ("rs-engine", 401, "invalid_api_key"),
+        (gateway_keys.hashed("rk-good"), 401, "invalid_api_key"),
+        ("rk-old", 401, "invalid_api_key"),
+        ("rk-other", 403, "model_not_allowed"),
+    ],
+)
+def test_a_key_that_may_not_gets_nothing(proxy: Gateway, key: str, status: int, code: str) -> None:
+    seen, body, _ = proxy.chat(key)
+    assert (seen, body["error"]["code"]) == (status, code)
+    assert proxy.forwarded == []
+
+
+def test_a_right_key_is_exchanged_for_the_engine_s_own(proxy: Gateway) -> None:
+    assert proxy.chat("rk-young")[0] == 200
+    [(method, path, headers)] = proxy.forwarded
+    assert (method, path, headers["authorization"]) == ("POST", CHAT, "Bearer rs-engine")
+    assert "rk-young" not in str(headers)
+
+
+def test_models_are_listed_for_who_has_a_key(proxy: Gateway) -> None:
+    assert proxy.ask("GET", "/v1/models")[0] == 401
+    status, body, _ = proxy.ask("GET", f"/v1/models?{QUERY}", "rk-good")
+    assert (status, [model["id"] for model in body["data"]]) == (200, [SERVED, OTHER])
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"no json", 400),
+        (b'{"messages": []}', 400),
+        (b'{"x": {"model": "org/tiny:1"}}', 400),
+        (b'{"model": "org/tiny:1 "}', 404),
+        (b'{"model": ["org/tiny:1"]}', 400),
+        (b'{"messages": ["' + b"x" * 3000 + b'"], "model": "org/tiny:1"}', 200),
+        (b'{"messages": ["' + b"x" * BODY + b'"], "model": "org/tiny:1"}', 413),
+    ],
+)
+def test_the_model_is_read_from_the_body(proxy: Gateway, body: bytes, status: int) -> None:
+    assert proxy.ask("POST", CHAT, "rk-good", body)[0] == status
+    assert len(proxy.forwarded) == (status == 200)
+
+
+def test_a_body_in_chunks_is_bound_too(proxy: Gateway) -> None:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as connection:
+        connection.sendall(
+            f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer rk-good\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        )
+        piece = b'{"model": "org/tiny:1", "x": "' + b"x" * (BODY + 40_000)
+        connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+        assert connection.recv(64).split()[1] == b"413"
+    assert proxy.forwarded == []
+
+
+def test_long_headers_are_refused(proxy: Gateway) -> None:
+    status, _, _ = proxy.ask("POST", CHAT, "rk-good", {"model": SERVED}, {"X-Long": "x" * gateway.HEADERS})
+    assert status in (400, 431)
+    assert proxy.forwarded == []
+
+
+def test_a_client_is_held_to_its_rate(proxy: Gateway) -> None:
+    seen = [proxy.chat("rk-few") for _ in range(4)]
+    assert [status for status, _, _ in seen] == [200, 200, 200, 429]
+    assert seen[-1][2].headers["Retry-After"] == "60"
+    assert proxy.chat("rk-good")[0] == 200
+
+
+def test_a_model_without_replicas_is_announced(proxy: Gateway) -> None:
+    status, body, response = proxy.ask("POST", CHAT, "rk-other", {"model": OTHER})
+    assert (status, body["error"]["type"], response.headers["Retry-After"]) == (503, "server_error", "30")
+
+
+def test_a_stream_s_first_piece_comes_before_the_next_is_sent(proxy: Gateway) -> None:
+    connection = HTTPConnection("127.0.0.1", proxy.port, timeout=60)
+    body = json.dumps({"model": SERVED, "stream": True})
+    connection.request("POST", CHAT, body, {"Authorization": "Bearer rk-good"})
+    response = connection.getresponse()
+    assert response.readline() == b"data: one\n"
+    for engine in proxy.engines:
+        engine.go_on.set()
+    assert response.read().endswith(b"data: [DONE]\n\n")
+
+
+def test_a_busy_replica_is_passed_by(proxy: Gateway) -> None:
+    held = threading.Thread(target=proxy.chat, args=("rk-good",), kwargs={"hold": True}, daemon=True)
+    held.start()
+    while not any(engine.held.wait(0.05) for engine in proxy.engines):
+        assert held.is_alive()
+    busy = next(engine for engine in proxy.engines if engine.held.is_set())
+    assert busy.server_port not in {proxy.chat("rk-good")[1]["replica"] for _ in range(6)}
+    busy.go_on.set()
+    held.join(60)
+
+
+def test_keys_come_and_go_in_a_running_gateway(proxy: Gateway) -> None:
+    keys = proxy.log.parent / "keys.map"
+    assert proxy.chat("rk-new")[0] == 401
+    proxy.tell(f"add map {keys} {line('rk-new', gateway_keys.Key('', 'new'))}")
+    assert proxy.chat("rk-new")[0] == 200
+    proxy.tell(f"del map {keys} {gateway_keys.hashed('rk-new')}")
+    assert proxy.chat("rk-new")[0] == 401
+
+
+def test_the_log_has_neither_keys_nor_prompts(proxy: Gateway) -> None:
+    proxy.chat("rk-good")
+    proxy.ask("POST", f"{CHAT}?{QUERY}", "rk-good", {"model": SERVED, "prompt": PROMPT})
+    proxy.chat("rk-no")
+    assert proxy.ask("GET", f"/v1/models?{QUERY}", "rk-good")[0] == 200  # which is logged last
+    assert [path for _, path, _ in proxy.forwarded] == [CHAT, CHAT]
+    lines = proxy.log.read_text().splitlines()
+    assert [line.split()[1:4] for line in lines[-4:]] == [
+        ["good", "POST", CHAT], ["good", "POST", CHAT], ["-", "POST", CHAT], ["good", "GET", "/v1/models"],
+    ]  # fmt: skip
+    assert re.findall("rk-|rs-engine|what-nobody|in-a-query", "\n".join(lines)) == []
+
+
+def test_health_is_of_its_own_port(proxy: Gateway) -> None:
+    def get(path: str) -> tuple[int, bytes]:
+        connection = HTTPConnection("127.0.0.1", proxy.health, timeout=60)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+    assert get("/healthz")[0] == 200
+    assert b"haproxy_backend_active_servers" in get("/metrics")[1]
+    assert get("/anything")[0] == 404
