@@ -15,13 +15,22 @@ LEFT_OUT = ["/usr/share/*", "/usr/lib/systemd/*", "/usr/lib/x86_64-linux-gnu/gco
 def artifact() -> Path:
     """A directory with `tools` and `engine`, two small root file systems without device nodes."""
 
+    return _unpacked("image-debian", {"tools": TOOLS, "engine": ENGINE})
+
+
+def haproxy() -> Path:
+    """The same with Debian's HAProxy, usr/sbin/haproxy, and the libraries that it needs."""
+    return _unpacked("image-haproxy", {"root": ["haproxy"]}) / "root"
+
+
+def _unpacked(name: str, roots: dict[str, list[str]]) -> Path:
     def make(out: Path) -> None:
         packages.ensure(["debian-archive-keyring", "mmdebstrap"])
-        mmdebstrap = ["mmdebstrap", "--mode=root", "--variant=extract", "--format=directory"]
         exclude = [f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT]
-        for name, include in (("tools", TOOLS), ("engine", ENGINE)):
-            root = out / name
-            run([*mmdebstrap, *exclude, f"--include={','.join(include)}", "bookworm", root])
+        for folder, include in roots.items():
+            root = out / folder
+            options = ["--mode=root", "--variant=extract", "--format=directory", *exclude, f"--include={','.join(include)}"]
+            run(["mmdebstrap", *options, "bookworm", root])
             shutil.rmtree(root / "dev")  # a container gets its devices from its runtime
 
-    return build("image-debian", [Path(__file__)], {}, make)
+    return build(name, [Path(__file__)], {}, make)

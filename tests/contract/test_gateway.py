@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from ansible_collections.rackstart.cluster.plugins.module_utils import gateway, gateway_keys
 
-from lab.images import haproxy
+from lab.images import debian
 
 CHAT, SERVED, OTHER = "/v1/chat/completions", "org/tiny:1", "other"
 PROMPT, QUERY = "what-nobody-else-may-read", "api_key=in-a-query"
@@ -119,7 +119,7 @@ class Gateway:
         }
         file = folder / "haproxy.cfg"
         file.write_text(gateway.configuration(models, settings))
-        root = haproxy.artifact()
+        root = debian.haproxy()
         libraries = root / "usr/lib/x86_64-linux-gnu"
         environment = os.environ | {"ENGINE_KEY": "rs-engine", "LD_LIBRARY_PATH": str(libraries)}
         with self.log.open("w") as log:
