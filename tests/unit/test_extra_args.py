@@ -35,3 +35,16 @@ def test_a_choice_is_taken_in_both_forms() -> None:
     for arguments in (["--kv-cache-dtype=fp9"], ["--kv_cache_dtype", "fp9"]):
         assert engine_arguments.problems(arguments, [], ENGINE["arguments"])[0].startswith("--kv-cache-dtype takes one of auto, bfloat16")
     assert engine_arguments.values(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["-ep"], {"--enable-expert-parallel": ""}),
+        (["-q", "awq"], {"--quantization": "awq"}),
+        (["--no-enable-expert-parallel"], {"--no-enable-expert-parallel": ""}),
+        (["--no-such=1"], {"--no-such": "1"}),
+    ],
+)
+def test_a_flag_has_one_name(arguments: list[Any], named: dict[str, str]) -> None:
+    assert engine_arguments.named(arguments, ENGINE["arguments"]) == named

@@ -74,10 +74,7 @@ def _node_port(model: dict[str, Any], counted: Counter[Any], look: dict[str, Any
 
 def _arguments(model: dict[str, Any], table: list[dict[str, Any]]) -> Iterator[Finding]:
     further = model.get("extra_args") or []
-    own = [
-        "--model",
-        *(argument.split("=")[0] for argument in inference.arguments(model | {"extra_args": []}) if argument.startswith("--")),
-    ]
+    own = ["--model", *engine_arguments.values(inference.arguments(model | {"extra_args": []}))]
     problems = engine_arguments.problems(further, own, table)
     yield reported("model.arguments", model, not problems, told(further), problems="; ".join(problems) or "none")
 
@@ -107,9 +104,14 @@ def _room(models: list[dict[str, Any]], look: dict[str, Any]) -> Iterator[Findin
     yield reported("model.gpus", {"name": "*"}, want <= have, f"{have} GPUs, and {want} wanted", replicas=replicas)
 
 
+def metadata(model: dict[str, Any], look: dict[str, Any]) -> dict[str, Any]:
+    """What the hub said of a model; empty when it was not asked."""
+    return look["sizes"].get(model["name"]) or {}
+
+
 def _access(model: dict[str, Any], look: dict[str, Any]) -> Iterator[Finding]:
     """Who may read: the remedy differs for no token, a refused one, and a licence that was not accepted."""
-    size, token = look["sizes"].get(model["name"]) or {}, look["token"]
+    size, token = metadata(model, look), look["token"]
     if _published(model, look):
         yield reported("model.access", model, True, "published already", remedy="none")
         return
@@ -136,6 +138,6 @@ def _published(model: dict[str, Any], look: dict[str, Any]) -> bool:
 
 
 def _size(model: dict[str, Any], look: dict[str, Any]) -> Iterator[Finding]:
-    size = look["sizes"].get(model["name"]) or {}
+    size = metadata(model, look)
     known = "weights" in size
     yield reported("model.size", model, known, f"{size['store'] >> 20} MiB" if known else size.get("error", "not asked"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.rackstart.cluster.plugins.module_utils import engine_arguments, gpus, sizing, sizing_change, sizing_config
-from ansible_collections.rackstart.cluster.plugins.module_utils.checks_models import complete, pool, reported
+from ansible_collections.rackstart.cluster.plugins.module_utils.checks_models import complete, metadata, pool, reported
 from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, Look, told
 
 MOST_PARTS = 16
@@ -18,16 +18,16 @@ class Case:
 
     def __init__(self, model: dict[str, Any], look: Look) -> None:
         self.model, self.look, self.hosts = model, look, pool(model, look)
-        size = look["sizes"].get(model["name"]) or {}
+        size = metadata(model, look)
         self.weights, self.error = size.get("weights"), size.get("error", "not asked")
         self.shape = sizing_config.read(size["config"]) if size.get("config") else None
-        self.values = engine_arguments.values(model.get("extra_args"))
+        self.values = engine_arguments.named(model.get("extra_args"), look["arguments"])
         self.parts = model["gpus_per_replica"]
         devices = {gpu["device_id"] for host in self.hosts.values() for gpu in (host["probe"] or {}).get("pci_gpus", [])}
         self.gpus = [gpu for device in sorted(devices) if (gpu := gpus.find(device))]
         self.compute = min((float(gpu.compute) for gpu in self.gpus), default=None)
         self.seen = told((f"{gpu.model} ({gpu.compute})" for gpu in self.gpus), "GPUs that were not seen")
-        self.method = self.values.get("--quantization") or self.values.get("-q") or (self.shape.method if self.shape else "")
+        self.method = self.values.get("--quantization") or (self.shape.method if self.shape else "")
         self.least = look["quantizations"].get(self.method, 0) / 10
 
     def finding(self, id: str, ok: object, seen: object, **values: object) -> Finding:

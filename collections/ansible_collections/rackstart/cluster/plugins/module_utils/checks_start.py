@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.rackstart.cluster.plugins.module_utils import engine_arguments
-from ansible_collections.rackstart.cluster.plugins.module_utils.checks_models import complete, pool, reported, slots
+from ansible_collections.rackstart.cluster.plugins.module_utils.checks_models import complete, metadata, pool, reported, slots
 from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, Look, told
 
 UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "": 1}
@@ -51,12 +51,8 @@ def mebibytes(quantity: str) -> int:
     return int(float(parts[1]) * UNITS[parts[2]]) >> 20 if parts else 0
 
 
-def _weights(model: dict[str, Any], look: Look) -> int | None:
-    return (look["sizes"].get(model["name"]) or {}).get("weights")
-
-
 def _limit(model: dict[str, Any], look: Look) -> Finding:
-    limit, weights = _resource(model, "limits"), _weights(model, look)
+    limit, weights = _resource(model, "limits"), metadata(model, look).get("weights")
     least = math.ceil((math.ceil((weights or 0) / CACHED / (1 << 20)) + BESIDE) / 1024)
     ok = True if not limit else None if weights is None else limit >= least * 1024
     return reported("model.memory_limit", model, ok, f"{limit} MiB" if limit else "no limit", least=least)
@@ -69,7 +65,7 @@ def _shm(model: dict[str, Any], look: Look) -> Finding:
 
 def _load_time(model: dict[str, Any], look: Look) -> Finding:
     """Of all replicas at once from one store; judged where the disk's speed was measured on a published file."""
-    hosts, budget, weights = look["hosts"], model["startup_seconds"], _weights(model, look)
+    hosts, budget, weights = look["hosts"], model["startup_seconds"], metadata(model, look).get("weights")
     disk = next((host["probe"]["read_speed"] for host in hosts.values() if (host["probe"] or {}).get("read_speed")), None)
     if not disk or not weights:
         seen = "no published file to measure on" if weights else "the size of the weights is not known"

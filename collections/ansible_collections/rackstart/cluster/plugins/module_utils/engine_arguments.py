@@ -27,6 +27,12 @@ def values(arguments: Iterable[Any] | None) -> dict[str, str]:
     return found
 
 
+def named(arguments: Iterable[Any] | None, table: Table) -> dict[str, str]:
+    """The same by the first name of each flag, whichever of its names was written; what turns one off keeps its own."""
+    first = {flag: entry["flags"][0] for entry in table for flag in entry["flags"] if not flag.startswith("--no-")}
+    return {first.get(flag, flag): value for flag, value in values(arguments).items()}
+
+
 def problems(arguments: Iterable[Any] | None, own: Iterable[str], table: Table) -> list[str]:
     """own: flags that are set from a model's other fields, which must not be given twice."""
     known = {flag: entry for entry in table for flag in entry["flags"]}

@@ -15,7 +15,7 @@ PERIOD = 60  # seconds over which a client's requests are counted
 # Nothing but these, as they stand: a path that would have to be decoded or cleaned first is another one.
 ROUTES = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 MODELS = "/v1/models"
-KEYS = "/etc/haproxy/keys/keys.map"
+BEARER = {"WWW-Authenticate": "Bearer"}
 
 
 class Settings(t.TypedDict):
@@ -87,6 +87,7 @@ def _health(settings: Settings) -> list[str]:
 def _frontend(models: list[Model], settings: Settings) -> list[str]:
     served = {model["name"]: model["served_name"] for model in models}
     names = " ".join(served.values())
+    too_large = f"The body is longer than {settings['body']} bytes."
     listing = json.dumps({"object": "list", "data": [{"id": name, "object": "model", "owned_by": "rackstart"} for name in served.values()]})
     return [
         "frontend api",
@@ -115,10 +116,10 @@ def _frontend(models: list[Model], settings: Settings) -> list[str]:
             "if { var(txn.rate) -m int gt 0 } { sc_http_req_rate(0),sub(txn.rate) gt 0 }", {"Retry-After": str(PERIOD)},
         ),
         f"http-request return status 200 content-type application/json string '{listing}' if METH_GET",
-        error(413, f"The body is longer than {settings['body']} bytes.", "too_large", f"if {{ req.body_size gt {settings['body']} }}"),
+        error(413, too_large, "too_large", f"if {{ req.body_size gt {settings['body']} }}"),
         # Only now: who has no key fills no buffer.
         "http-request wait-for-body time 30s",
-        error(413, f"The body is longer than {settings['body']} bytes.", "too_large", f"if {{ req.body_len gt {settings['body']} }}"),
+        error(413, too_large, "too_large", f"if {{ req.body_len gt {settings['body']} }}"),
         "http-request set-var(txn.model) req.body,json_query('$.model')",
         error(400, "The body is no JSON object with a model.", "no_model", "unless { var(txn.model) -m found }"),
         error(404, "There is no such model; GET /v1/models lists them.", "model_not_found", f"unless {{ var(txn.model) -m str {names} }}"),
@@ -132,9 +133,6 @@ def _frontend(models: list[Model], settings: Settings) -> list[str]:
         "http-request set-uri %[path]",
         *(f"use_backend {backend} if {{ var(txn.model) -m str {name} }}" for backend, name in served.items()),
     ]  # fmt: skip
-
-
-BEARER = {"WWW-Authenticate": "Bearer"}
 
 
 def _backend(model: Model) -> list[str]:

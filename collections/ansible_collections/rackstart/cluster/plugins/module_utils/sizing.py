@@ -13,10 +13,8 @@ from ansible_collections.rackstart.cluster.plugins.module_utils.sizing_config im
 
 UTILIZATION = 0.92  # of a GPU's memory: the default of inference_gpu_memory_utilization, and vLLM's own
 USABLE = 0.992  # of what nvidia-smi prints as total, CUDA can use
-OVERHEAD, OVERHEAD_TOGETHER = (
-    2 << 30,
-    3 << 30,
-)  # bytes beside weights and cache, on one GPU and on several: activations, graphs, the runtime
+OVERHEAD = 2 << 30  # bytes beside weights and cache: activations, graphs, the runtime
+OVERHEAD_TOGETHER = 3 << 30  # the same on each of several GPUs
 MARGIN = 0.01  # of the budget: what fits by less is not relied on
 BATCH = 8192  # tokens of a step, which layers with a window keep beside it
 GIB = 1 << 30
