@@ -15,6 +15,7 @@ import (
 	"rackstart.dev/lab/k3s/internal/access"
 	"rackstart.dev/lab/k3s/internal/cluster"
 	"rackstart.dev/lab/k3s/internal/config"
+	"rackstart.dev/lab/k3s/internal/policy"
 	"rackstart.dev/lab/k3s/internal/process"
 )
 
@@ -52,6 +53,11 @@ func Start(ctx context.Context, group *process.Group, c *config.Config, node Nod
 	}
 	if a.settings.FlannelBackend != "none" {
 		group.Go("pod network", a.runNetwork)
+	}
+	if !a.settings.DisableNetworkPolicy {
+		group.Go("network policies", a.runPolicies)
+	} else if err := policy.Remove(ctx); err != nil {
+		logrus.Warnf("network policies: rules of a former run may be left: %v", err)
 	}
 	return a.startProxy()
 }

@@ -15,47 +15,24 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"rackstart.dev/lab/k3s/internal/pki"
+	"rackstart.dev/lab/k3s/internal/policy"
+	"rackstart.dev/lab/k3s/internal/watch"
 )
 
 const routeProtocol = netlink.RouteProtocol(0x6b) // marks the routes that are ours to remove
 
 // runNetwork keeps the pod network as flannel's host-gw does: a bridge for this node's pods and one route per other node.
 func (a *agent) runNetwork(ctx context.Context) error {
-	rest, err := clientcmd.BuildConfigFromFlags("", a.file("k3scontroller.kubeconfig"))
-	if err != nil {
-		return err
-	}
-	client, err := kubernetes.NewForConfig(rest)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
 	factory := informers.NewSharedInformerFactory(client, 0)
 	nodes := factory.Core().V1().Nodes()
-	changed := make(chan struct{}, 1)
-	poke := func() {
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	}
-	if _, err := nodes.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { poke() }, UpdateFunc: func(any, any) { poke() }, DeleteFunc: func(any) { poke() },
-	}); err != nil {
-		return err
-	}
-	factory.Start(ctx.Done())
-	factory.WaitForCacheSync(ctx.Done())
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-		case <-time.After(30 * time.Second): // mends what somebody flushed
-		}
+	return watch.Loop(ctx, factory, 30*time.Second, func(bool) error {
 		all, err := nodes.Lister().List(labels.Everything())
 		if err == nil {
 			err = a.connect(all)
@@ -63,7 +40,26 @@ func (a *agent) runNetwork(ctx context.Context) error {
 		if err != nil {
 			logrus.Warnf("pod network: %v", err)
 		}
+		return nil
+	}, nodes.Informer())
+}
+
+// runPolicies enforces the cluster's network policies for this node's pods, whoever made their network.
+func (a *agent) runPolicies(ctx context.Context) error {
+	client, err := a.client()
+	if err != nil {
+		return err
 	}
+	return policy.Run(ctx, client, a.node.Name)
+}
+
+// client speaks to the API server as the node's own k3s process.
+func (a *agent) client() (*kubernetes.Clientset, error) {
+	rest, err := clientcmd.BuildConfigFromFlags("", a.file("k3scontroller.kubeconfig"))
+	if err != nil {
+		return nil, err
+	}
+	return kubernetes.NewForConfig(rest)
 }
 
 func (a *agent) connect(nodes []*corev1.Node) error {

@@ -19,7 +19,7 @@ const Version = "v1.34.4+k3s1"
 // Settings are the cluster-wide values that agents take from a server and that all servers must share.
 type Settings struct {
 	ClusterCIDR, ServiceCIDR, ClusterDNS, ClusterDomain, FlannelBackend string
-	DisableKubeProxy                                                    bool
+	DisableKubeProxy, DisableNetworkPolicy                              bool
 }
 
 // SettingsFile is where a server keeps the settings, below Dir: the API server's process serves it.

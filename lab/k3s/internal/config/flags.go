@@ -65,8 +65,8 @@ func init() {
 	server(Text, honoured, "agent-token", "agent-token-file", "advertise-address", "cluster-dns")
 	server(Commas, honoured, "tls-san", "disable")
 	server(List, honoured, "kube-apiserver-arg", "kube-controller-manager-arg", "kube-scheduler-arg", "etcd-arg")
-	server(Bool, honoured, "cluster-init", "disable-helm-controller", "disable-kube-proxy", "disable-scheduler")
-	server(Bool, implied, "tls-san-security", "disable-cloud-controller", "disable-network-policy", "etcd-disable-snapshots", "flannel-ipv6-masq")
+	server(Bool, honoured, "cluster-init", "disable-helm-controller", "disable-kube-proxy", "disable-network-policy", "disable-scheduler")
+	server(Bool, implied, "tls-san-security", "disable-cloud-controller", "etcd-disable-snapshots", "flannel-ipv6-masq")
 	server(Text, implied, "egress-selector-mode", "servicelb-namespace", "default-local-storage-path")
 	server(List, refused, "kube-cloud-controller-manager-arg")
 	server(Bool, refused, "cluster-reset", "etcd-expose-metrics", "etcd-snapshot-compress", "etcd-s3", "flannel-external-ip",

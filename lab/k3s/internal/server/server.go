@@ -85,6 +85,7 @@ func (s *server) settle(context.Context) (err error) {
 	s.settings = cluster.Settings{
 		ClusterCIDR: s.config.Text("cluster-cidr"), ServiceCIDR: s.config.Text("service-cidr"), ClusterDNS: s.config.Text("cluster-dns"),
 		ClusterDomain: s.config.Text("cluster-domain"), FlannelBackend: s.config.Text("flannel-backend"), DisableKubeProxy: s.config.Bool("disable-kube-proxy"),
+		DisableNetworkPolicy: s.config.Bool("disable-network-policy"),
 	}
 	if s.settings.ClusterDNS == "" {
 		s.settings.ClusterDNS = dns.String()
