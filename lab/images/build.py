@@ -18,11 +18,25 @@ COREDNS = Module(
     replace={"core/plugin/zplugin.go": HERE / "coredns/zplugin.go"},
 )  # fmt: skip
 HELM = Module(path="helm.sh/helm/v3", version="v3.19.5", sum="h1:l8zDGBhPaF2z5pTR5ASku/yZwi0qZrWthWMzvf1ZruE=", package="./cmd/helm")
+# Module 0.313.3 is Prometheus 3.13.3; of what finds targets only Kubernetes is built in, by its own tags. It has no pages to look at.
+PROMETHEUS, PROMTOOL = (
+    Module(
+        path="github.com/prometheus/prometheus", version="v0.313.3", sum="h1:r/8xzZOJnZkYbTetV/T87kxCtwp/XIGxuaC3vFOXuuw=",
+        package=f"./cmd/{name}", tags="remove_all_sd,enable_kubernetes_sd",
+    )
+    for name in ("prometheus", "promtool")
+)  # fmt: skip
 
 
 def artifact() -> Path:
     """The registry's root directory: docker/registry/v2/ for docker-registry to serve, and images.json {reference: digest}."""
-    parts = {"debian": debian.artifact(), "coredns": _program(COREDNS), "helm": _program(HELM), "operator": gpu_operator.artifact()}
+    programs = {
+        "coredns": _program(COREDNS),
+        "helm": _program(HELM),
+        "operator": gpu_operator.artifact(),
+        "prometheus": _program(PROMETHEUS),
+    }
+    parts = {"debian": debian.artifact(), "haproxy": debian.haproxy(), **programs}
 
     def make(out: Path) -> None:
         storage, digests = Storage(out), {}
@@ -33,6 +47,15 @@ def artifact() -> Path:
 
     inputs = [HERE / name for name in ("build.py", "oci.py", "klipper-helm", "vllm")]
     return build("images", inputs, {name: path.name for name, path in parts.items()}, make)
+
+
+def promtool() -> Path:
+    """The program of the same Prometheus that checks its files."""
+    return _program(PROMTOOL) / "program"
+
+
+def prometheus() -> Path:
+    return _program(PROMETHEUS) / "program"
 
 
 def _images(parts: dict[str, Path], roots: Path) -> Iterator[Image]:
@@ -57,8 +80,15 @@ def _images(parts: dict[str, Path], roots: Path) -> Iterator[Image]:
     for reference in ("nvcr.io/nvidia/gpu-operator:v26.7.0", "nvcr.io/nvidia/k8s-device-plugin:v0.20.0"):
         yield Image(reference, operator, ["gpu-operator"], user="65532:65532")
 
+    gateway = shutil.copytree(parts["haproxy"] / "root", roots / "haproxy", symlinks=True)
+    (gateway / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nhaproxy:x:99:99::/var/lib/haproxy:/bin/false\n")
+    yield Image("docker.io/library/haproxy:3.0.5", gateway, ["haproxy", "-W", "-db"], user="99:99", stop_signal="SIGUSR1")
+
+    watcher = _root(roots / "prometheus", {"bin/prometheus": parts["prometheus"] / "program"})
+    yield Image("docker.io/prom/prometheus:v3.13.3", watcher, ["prometheus"], user="65534:65534")
+
     engine = shutil.copytree(parts["debian"] / "engine", roots / "vllm", symlinks=True)
-    _root(engine, {"usr/bin/vllm": HERE / "vllm/vllm"})
+    _root(engine, {f"usr/bin/{name}": HERE / "vllm" / name for name in ("vllm", "python3")})
     (engine / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nvllm:x:2000:0:vLLM:/tmp:/bin/sh\n")
     (engine / "etc/group").write_text("root:x:0:vllm\n")
     yield Image("docker.io/vllm/vllm-openai:v0.32.0", engine, ["vllm", "serve"], user="2000:0", env={"HOME": "/tmp"})
@@ -86,4 +116,5 @@ def _program(module: Module) -> Path:
         compile_module(module, out / "program")
 
     inputs = [HERE / "modules.py", *module.replace.values()]
-    return build(module.path.split("/")[1], inputs, {"module": f"{module.path}@{module.version}"}, make)
+    params = {"module": f"{module.path}@{module.version}", "package": module.package, "tags": module.tags}
+    return build(module.path.split("/")[1], inputs, params, make)

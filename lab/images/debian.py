@@ -19,8 +19,8 @@ def artifact() -> Path:
 
 
 def haproxy() -> Path:
-    """The same with Debian's HAProxy, usr/sbin/haproxy, and the libraries that it needs."""
-    return _unpacked("image-haproxy", {"root": ["haproxy"]}) / "root"
+    """The same with a `root` that has Debian's HAProxy, usr/sbin/haproxy, and the libraries that it needs."""
+    return _unpacked("image-haproxy", {"root": ["haproxy"]})
 
 
 def _unpacked(name: str, roots: dict[str, list[str]]) -> Path:

@@ -12,13 +12,14 @@ from lab.shell import LabError, run
 
 @dataclass(frozen=True)
 class Module:
-    """A module version, the checksum (as in a go.sum line) that its archive must have, the program's package and files to replace."""
+    """A module version, its archive's checksum (as in a go.sum line), the program's package, files to replace and build tags."""
 
     path: str
     version: str
     sum: str
     package: str
     replace: dict[str, Path] = field(default_factory=dict)
+    tags: str = ""
 
 
 def compile_module(module: Module, out: Path) -> None:
@@ -31,10 +32,10 @@ def compile_module(module: Module, out: Path) -> None:
         shutil.copytree(download["Dir"], source)
         for name, replacement in module.replace.items():
             shutil.copy(replacement, source / name)
-        go_build(source, module.package, out)
+        go_build(source, module.package, out, module.tags)
 
 
-def go_build(source: Path, package: str, out: Path) -> None:
+def go_build(source: Path, package: str, out: Path, tags: str = "") -> None:
     """`go build` a static, stripped, reproducible binary at a low priority."""
-    command = ["nice", "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", str(out), package]
-    run(command, cwd=source, env=os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"})
+    command = ["nice", "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", f"-tags={tags}", "-o", str(out), package]
+    run(command, cwd=source, env=os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"})

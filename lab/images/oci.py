@@ -21,6 +21,7 @@ class Image:
     command: list[str] = field(default_factory=list)
     user: str = "0"
     env: dict[str, str] = field(default_factory=dict)
+    stop_signal: str = "SIGTERM"
 
 
 class Storage:
@@ -42,6 +43,7 @@ class Storage:
                     "Entrypoint": image.entrypoint,
                     "Cmd": image.command,
                     "User": image.user,
+                    "StopSignal": image.stop_signal,
                     "Env": [f"{name}={value}" for name, value in ({"PATH": PATH} | image.env).items()],
                 },
                 "rootfs": {"type": "layers", "diff_ids": [_digest(tar)]},
