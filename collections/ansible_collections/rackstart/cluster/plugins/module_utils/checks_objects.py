@@ -1,0 +1,71 @@
+"""Kubernetes objects of the checks: a pod that reads weights, keys and certificate, and has metrics of them."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.rackstart.cluster.plugins.module_utils import gateway_objects, pods, scraping
+
+Object = dict[str, t.Any]
+
+NAME = "checks"
+LABELS = pods.labels(NAME, NAME)
+MATCH = pods.selector(LABELS)
+ROUND = 600  # seconds between two rounds
+SCRIPT = "checks.sh"
+
+
+def _container(image: str, claims: dict[str, str]) -> Object:
+    round_of = f"sh /checks/{SCRIPT} /weights /keys/{gateway_objects.KEYS_FILE} /tls/tls.crt /out /state {ROUND}"
+    return {
+        "name": NAME,
+        "image": image,
+        "command": ["sh", "-c", f"httpd -p {scraping.CHECKS_PORT} -h /out && exec {round_of}"],
+        "ports": [{"name": "metrics", "containerPort": scraping.CHECKS_PORT}],
+        # Ready says: the first round has ended.
+        "readinessProbe": {"httpGet": {"path": scraping.CHECKS_PATH, "port": "metrics"}, "periodSeconds": 5},
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
+        "securityContext": pods.CONTAINER_SECURITY | {"readOnlyRootFilesystem": True},
+        "volumeMounts": [
+            *({"name": name, "mountPath": f"/{name}", "readOnly": True} for name in ("checks", "keys", "tls")),
+            *({"name": name, "mountPath": f"/{name}"} for name in ("out", "state")),
+            *({"name": claim, "mountPath": f"/weights/{model}", "readOnly": True} for model, claim in claims.items()),
+        ],
+    }
+
+
+def objects(image: str, claims: dict[str, str], script: str) -> list[Object]:
+    """What runs the script, on a GPU node, where weights are known to be mounted. claims: of each model."""
+    meta = {"name": NAME, "namespace": pods.NAMESPACE, "labels": LABELS}
+    secrets = {
+        # Only hashes are in it.
+        "keys": {
+            "secretName": gateway_objects.KEYS_SECRET,
+            "items": [{"key": gateway_objects.KEYS_FILE, "path": gateway_objects.KEYS_FILE}],
+        },
+        "tls": {"secretName": gateway_objects.TLS_SECRET, "items": [{"key": "tls.crt", "path": "tls.crt"}]},
+    }
+    volumes = [
+        {"name": "checks", "configMap": {"name": NAME}},
+        *({"name": name, "secret": {**secret, "defaultMode": 0o440, "optional": True}} for name, secret in secrets.items()),
+        {"name": "out", "emptyDir": {}},
+        {"name": "state", "emptyDir": {}},
+        *(pods.claim_volume(claim, claim) for claim in claims.values()),
+    ]
+    template = {"labels": LABELS, "annotations": {"rackstart.io/inputs": pods.mark(script)}}
+    return [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {SCRIPT: script}},
+        pods.network_policy(NAME, LABELS, MATCH, [pods.admitted(scraping.CHECKS_PORT, "monitoring")], []),
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": meta,
+            "spec": {
+                "replicas": 1,
+                "selector": {"matchLabels": MATCH},
+                "strategy": {"type": "Recreate"},
+                "revisionHistoryLimit": 3,
+                "template": {"metadata": template, "spec": pods.spec([_container(image, claims)], volumes, {}, grace=1)},
+            },
+        },
+    ]

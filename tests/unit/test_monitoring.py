@@ -1,0 +1,184 @@
+"""What is rendered for Prometheus and its operator, and how its answers are judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.rackstart.cluster.plugins.module_utils import (
+    gateway_objects,
+    inference,
+    monitoring,
+    prometheus_objects,
+    scraping,
+    targets,
+)
+
+RULES = "groups: [{name: one, rules: [{alert: A, expr: vector(1)}]}]"
+MODELS = [{"name": "tiny", "replicas": 2}, {"name": "large", "replicas": 0}]
+
+
+def settings(**changes: Any) -> monitoring.Settings:
+    found: Any = {
+        "image": "prometheus@sha256:0", "checks_image": "busybox@sha256:0", "claims": {"tiny": "weights-tiny-0a"}, "script": "true",
+        "rules": {"one.yml": RULES}, "dashboards": {"a.json": "{}"}, "storage_class": "", "storage_gib": 20, "retention": "15d",
+        "alertmanagers": [], "labels": {},
+    }  # fmt: skip
+    return found | changes
+
+
+def objects(operator: bool = False, **changes: Any) -> dict[str, Any]:
+    rendered = monitoring.objects(MODELS, settings(**changes), operator)
+    return {f"{item['kind']}/{item['metadata']['name']}": item for item in rendered}
+
+
+def pod(name: str, **changes: Any) -> dict[str, Any]:
+    return dict(objects(**changes)[f"Deployment/{name}"]["spec"]["template"])
+
+
+def test_declared_replicas_are_rules() -> None:
+    text = objects()["ConfigMap/prometheus-rules"]["data"]["declared.yml"]
+    rules = yaml.safe_load(text)["groups"][0]["rules"]
+    assert [(rule["record"], rule["expr"], rule.get("labels")) for rule in rules] == [
+        ("rackstart:models_declared", "vector(2)", None),
+        ("model:replicas_declared", "vector(2)", {"model": "tiny"}),
+        ("model:replicas_declared", "vector(0)", {"model": "large"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"rules": {"one.yml": RULES.replace("A", "B")}}, {"alertmanagers": ["a:9093"]}, {"script": "false"}], ids=str
+)
+def test_a_pod_is_made_anew_when_its_files_change(changes: dict[str, Any]) -> None:
+    changed = [name for name in ("prometheus", "checks") if pod(name)["metadata"] != pod(name, **changes)["metadata"]]
+    assert changed == (["checks"] if "script" in changes else ["prometheus"])
+
+
+@pytest.mark.parametrize(
+    ("storage_class", "volume"),
+    [("", {"emptyDir": {"sizeLimit": "20Gi"}}), ("fast", {"persistentVolumeClaim": {"claimName": "prometheus"}})],
+)
+def test_where_series_are_kept(storage_class: str, volume: dict[str, Any]) -> None:
+    assert pod("prometheus", storage_class=storage_class)["spec"]["volumes"][-1] == {"name": "data", **volume}
+    claim = objects(storage_class=storage_class).get("PersistentVolumeClaim/prometheus")
+    assert bool(claim) == bool(storage_class)
+    if claim:
+        assert claim["spec"]["storageClassName"] == "fast"
+        assert claim["spec"]["resources"] == {"requests": {"storage": "20Gi"}}
+
+
+def test_what_is_kept_fits_what_there_is_room_for() -> None:
+    command = pod("prometheus", storage_gib=8, retention="3d")["spec"]["containers"][0]["command"]
+    assert {"--storage.tsdb.retention.time=3d", "--storage.tsdb.retention.size=6144MB"} <= set(command)
+
+
+def test_alerts_are_sent_where_somebody_said() -> None:
+    assert "alerting" not in scraping.configuration([])
+    assert scraping.configuration(["a:9093"])["alerting"] == {"alertmanagers": [{"static_configs": [{"targets": ["a:9093"]}]}]}
+
+
+def test_prometheus_may_read_metrics_and_nothing_else() -> None:
+    rules = {(item["kind"], item["metadata"].get("namespace")): item["rules"] for item in prometheus_objects.access() if "rules" in item}
+    pods = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]
+    assert rules.pop(("ClusterRole", None)) == [
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": [""], "resources": ["nodes/metrics"], "verbs": ["get"]},
+        {"nonResourceURLs": ["/metrics"], "verbs": ["get"]},
+    ]
+    assert rules == {("Role", "gpu-operator"): pods, ("Role", "llm"): pods}
+
+
+def test_the_checks_see_hashes_and_the_certificate_but_no_private_key() -> None:
+    volumes = {volume["name"]: volume for volume in pod("checks")["spec"]["volumes"]}
+    assert volumes["tls"]["secret"]["items"] == [{"key": "tls.crt", "path": "tls.crt"}]
+    assert volumes["keys"]["secret"]["items"] == [{"key": "keys.map", "path": "keys.map"}]
+    assert volumes["weights-tiny-0a"]["persistentVolumeClaim"] == {"claimName": "weights-tiny-0a", "readOnly": True}
+
+
+def test_dashboards_are_found_by_grafana() -> None:
+    for operator in (False, True):
+        found = objects(operator)["ConfigMap/dashboards"]
+        assert (found["metadata"]["labels"]["grafana_dashboard"], found["data"]) == ("1", {"a.json": "{}"})
+
+
+def test_with_the_operator_there_is_no_prometheus_of_our_own() -> None:
+    found = objects(True, labels={"release": "stack"})
+    assert sorted(found) == [
+        "ConfigMap/checks", "ConfigMap/dashboards", "Deployment/checks", "Namespace/llm", "NetworkPolicy/checks", "NetworkPolicy/operator",
+        "PodMonitor/checks", "PodMonitor/gateway", "PodMonitor/inference", "PrometheusRule/rackstart",
+    ]  # fmt: skip
+    rule = found["PrometheusRule/rackstart"]
+    assert [group["name"] for group in rule["spec"]["groups"]] == ["one", "rackstart-declared"]
+    assert {found[name]["metadata"]["labels"]["release"] for name in found if name.startswith(("PodMonitor", "PrometheusRule"))} == {
+        "stack"
+    }
+
+
+def test_a_pod_monitor_says_what_our_own_configuration_says() -> None:
+    monitor = next(item for item in scraping.pod_monitors({}) if item["metadata"]["name"] == "inference")
+    assert monitor["spec"] == {
+        "jobLabel": "app.kubernetes.io/component",
+        "selector": {"matchLabels": {"app.kubernetes.io/component": "inference"}},
+        "podMetricsEndpoints": [
+            {
+                "port": "http",
+                "path": "/metrics",
+                "interval": "30s",
+                "relabelings": [
+                    {"sourceLabels": ["__meta_kubernetes_pod_label_app_kubernetes_io_name"], "targetLabel": "model"},
+                    {"sourceLabels": ["__meta_kubernetes_pod_name"], "targetLabel": "pod"},
+                    {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"},
+                ],
+                "metricRelabelings": [{"sourceLabels": ["__name__"], "regex": "vllm:.+", "action": "keep"}],
+            }
+        ],
+    }
+
+
+def test_ports_and_labels_are_those_of_the_pods() -> None:
+    model = {"name": "tiny", "served_name": "tiny", "replicas": 1, "gpus_per_replica": 1, "context_length": 1, "dtype": "auto"}
+    model |= {"node_selector": {}, "resources": {}, "startup_seconds": 1, "golden_prompts": []}
+    engines: Any = {
+        "image": "i",
+        "claims": {"tiny": "c"},
+        "read_only_root": True,
+        "gpu_memory_utilization": 0.9,
+        "shm_size": "1Gi",
+        "key": "k",
+    }
+    gateway: Any = {"image": "i", "replicas": 1, "node_port": 30443, "body_mib": 1, "answer": 1, "marks": []}
+    pods = {
+        "inference": inference.deployment(model, engines)["spec"]["template"],
+        "gateway": gateway_objects.deployment(gateway, "")["spec"]["template"],
+        "checks": pod("checks"),
+    }
+    for name, template in pods.items():
+        job = scraping.JOBS[name]
+        assert isinstance(job, scraping.Pods)
+        assert job.selector in {f"{key}={value}" for key, value in template["metadata"]["labels"].items()}
+        assert {"name": job.port_name, "containerPort": job.port} in template["spec"]["containers"][0]["ports"]
+
+
+def target(job: str, health: str = "up", error: str = "") -> dict[str, str]:
+    return {"scrapePool": job, "health": health, "lastError": error, "scrapeUrl": f"http://{job}/metrics"}
+
+
+@pytest.mark.parametrize(
+    ("active", "problems"),
+    [
+        ([target("a"), target("a"), target("b")], []),
+        ([target("a"), target("b")], ["a: 1 of 2 targets are up"]),
+        ([target("a"), target("a", "down", "refused"), target("b")], ["a: 1 of 2 targets are up", "a at http://a/metrics: refused"]),
+        ([target("a"), target("a"), target("b"), target("b", "unknown")], ["b at http://b/metrics: not read yet"]),
+        ([], ["a: 0 of 2 targets are up", "b: 0 of 1 targets are up"]),
+    ],
+)
+def test_targets_that_are_not_read_are_named(active: list[dict[str, str]], problems: list[str]) -> None:
+    assert targets.target_problems({"data": {"activeTargets": active}}, {"a": 2, "b": 1, "c": 0}) == problems
+
+
+def test_rules_that_are_not_loaded_or_fail_are_named() -> None:
+    rules = [{"name": "A", "health": "ok"}, {"name": "B", "health": "err", "lastError": "boom"}, {"name": "C", "health": "unknown"}]
+    answer = {"data": {"groups": [{"file": "/etc/prometheus/rules/one.yml", "rules": rules}]}}
+    assert targets.rule_problems(answer, ["one.yml", "two.yml"]) == ["two.yml is not loaded", "B: boom"]
