@@ -62,8 +62,8 @@ def load(project: Project, limit: str | None = None) -> Inventory:
     return Inventory(project.inventory, hosts, groups, limited)
 
 
-def variable(project: Project, name: str) -> Any:
-    """One variable of group_vars/all, templated; None when it is not set. Raises ConfigurationError when it cannot be read."""
+def variable(project: Project, name: str, host: str = "localhost") -> Any:
+    """One variable of group_vars/all or of a host, templated; None when it is not set. Raises ConfigurationError when it cannot be read."""
     manager = _manager(project)
     from ansible import constants
     from ansible.template import Templar
@@ -79,7 +79,7 @@ def variable(project: Project, name: str) -> Any:
             first = VaultSecretsContext.current(optional=True) is None  # there may be one per process
             secrets = CLI.setup_vault_secrets(loader, sources, auto_prompt=False, initialize_context=first)
             loader.set_vault_secrets(secrets)
-        variables = VariableManager(loader=loader, inventory=manager).get_vars(host=manager.get_host("localhost"))
+        variables = VariableManager(loader=loader, inventory=manager).get_vars(host=manager.get_host(host))
         return Templar(loader=loader, variables=variables).template(variables.get(name))
 
 
