@@ -6,6 +6,7 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import api
 from ansible_collections.rackstart.cluster.plugins.module_utils import workloads as rules
 
 KINDS = ("DaemonSet", "Deployment")
+HASH = "pod-template-hash"  # label that the Deployment controller tells the pods of one template by
 
 
 class Rollout:
@@ -35,10 +36,28 @@ class Rollout:
             if rules.rolled_out(workload):
                 continue
             reason = rules.stuck(workload)
-            crash = next((text for pod in self.pods(workload) if (text := rules.crashing(pod))), "")
+            crash = next((text for pod in self.newest(workload) if (text := rules.crashing(pod))), "")
+            wrong = next((text for text in self.said(workload) if "golden prompt:" in text), "")
+            if wrong:
+                raise api.ClusterError(f"{kind}/{name}: {wrong.strip()}")
             if reason or crash:
                 raise api.ClusterError(f"{kind}/{name}: {reason or f'its container {crash} crashes again and again'}\n{self.explain()}")
         return True if all(rules.rolled_out(workload) for workload in self.seen.values()) else None
+
+    def newest(self, workload: api.Object) -> list[api.Object]:
+        """Pods of the newest template: what is wrong with others is no reason to give it up."""
+        if workload["kind"] != "Deployment":
+            return self.pods(workload)
+        if not rules.observed(workload):
+            return []
+        sets = self.cluster.list("apps/v1", "ReplicaSet", workload["metadata"]["namespace"], rules.selector(workload))
+        hashes = {one["metadata"]["labels"][HASH] for one in sets if rules.revision(one) == rules.revision(workload)}
+        return [pod for pod in self.pods(workload) if pod["metadata"]["labels"].get(HASH) in hashes]
+
+    def said(self, workload: api.Object) -> list[str]:
+        """Warnings about pods of the newest template that are not ready."""
+        names = {pod["metadata"]["name"] for pod in self.newest(workload) if rules.pod_problem(pod)}
+        return rules.warnings(self.cluster.list("v1", "Event", workload["metadata"]["namespace"]), names) if names else []
 
     def source(self, claim: str, namespace: str) -> str:
         """A claim and, where its volume is an NFS server's, which one."""

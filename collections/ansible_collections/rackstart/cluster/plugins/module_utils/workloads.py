@@ -9,10 +9,20 @@ Object = dict[str, t.Any]
 CRASHES = 3
 
 
+def observed(workload: Object) -> bool:
+    """Its controller has seen what was applied last, so that its status is of that."""
+    return bool((workload.get("status") or {}).get("observedGeneration", 0) >= workload["metadata"]["generation"])
+
+
+def revision(one: Object) -> str:
+    """Number that the Deployment controller gives each template, on the Deployment and on its ReplicaSets."""
+    return str((one["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision", ""))
+
+
 def rolled_out(workload: Object) -> bool:
     """Every declared pod of a Deployment or DaemonSet is of its newest template, and available."""
     status = workload.get("status") or {}
-    if status.get("observedGeneration", 0) < workload["metadata"]["generation"]:
+    if not observed(workload):
         return False
     if workload["kind"] == "DaemonSet":
         wanted = status["desiredNumberScheduled"]

@@ -1,0 +1,45 @@
+"""Golden prompts: questions with one right answer, and what a replica runs to ask itself before it takes any request."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+# In the engine's own container, before the first request: a replica with other weights is healthy by its own account.
+ASK = """
+import json, os, sys, urllib.request
+port, patience, pairs = json.loads(sys.argv[1])
+head = {"Content-Type": "application/json", "Authorization": "Bearer " + os.environ["VLLM_API_KEY"]}
+for request, expected in pairs:
+    body = json.dumps(request).encode()
+    try:
+        asked = urllib.request.Request("http://127.0.0.1:%d/v1/chat/completions" % port, body, head)
+        answer = json.load(urllib.request.urlopen(asked, timeout=patience))
+    except OSError as error:
+        sys.exit("no answer yet: %s" % error)
+    said = answer["choices"][0]["message"].get("content") or ""
+    if expected not in said:
+        sys.exit("golden prompt: answered %r, not %r" % (said, expected))
+"""
+
+
+def request(model: dict[str, t.Any], prompt: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Body of a chat completion that always gets the same answer."""
+    return {
+        "model": model["served_name"],
+        "messages": [{"role": "user", "content": prompt["prompt"]}],
+        "temperature": 0,
+        "seed": 0,
+        "max_tokens": prompt.get("max_tokens", 32),
+    }
+
+
+def right(expected: str, answer: str) -> bool:
+    """The answer holds the expected text."""
+    return bool(expected.strip()) and expected.strip() in answer
+
+
+def command(model: dict[str, t.Any], port: int, patience: int) -> list[str]:
+    """What a replica runs to ask itself; its exit code is 0 once every answer is right. patience: seconds for one answer."""
+    pairs = [(request(model, prompt), prompt["expect"].strip()) for prompt in model["golden_prompts"]]
+    return ["python3", "-c", ASK, json.dumps([port, patience, pairs])]

@@ -1,0 +1,161 @@
+#!/usr/bin/python
+"""Brings models to what is declared, and back to what they were when that fails."""
+
+from __future__ import annotations
+
+from ansible_collections.rackstart.cluster.plugins.module_utils import api, pods, promotion, prompts
+from ansible_collections.rackstart.cluster.plugins.module_utils.applier import Applier
+from ansible_collections.rackstart.cluster.plugins.module_utils.rollout import Rollout
+
+DOCUMENTATION = """
+module: model_rollout
+short_description: Brings models to what is declared, and back to what they were when that fails
+description:
+  - Applies the Deployments of all models, removes those of others, waits until every replica is of the newest template and has answered
+    its golden prompts, and remembers in an annotation what has proved good.
+  - Replicas are replaced one after the other, each once the one before it answers right. When one does not start, crashes or answers
+    wrong, the models whose template changed are taken back to what proved good last, and the module fails with the reason.
+author: The Rackstart authors
+options:
+  definitions:
+    description: The Deployments.
+    type: list
+    elements: dict
+    required: true
+  models:
+    description: The models as the inventory declares them (name, served_name, replicas, golden_prompts).
+    type: list
+    elements: dict
+    required: true
+  timeout:
+    description: Seconds for every replica to be replaced.
+    type: int
+    required: true
+  answer_timeout:
+    description: Seconds for one golden answer.
+    type: int
+    default: 120
+extends_documentation_fragment:
+  - kubernetes.core.k8s_auth_options
+requirements:
+  - kubernetes >= 24.2.0
+attributes:
+  check_mode:
+    description: By a dry run of the API server; nothing is waited for.
+    support: full
+  diff_mode:
+    description: Shows each changed Deployment before and after.
+    support: full
+"""
+
+EXAMPLES = """
+- name: Serve the models
+  rackstart.cluster.model_rollout:
+    definitions: "{{ deployments }}"
+    models: "{{ models }}"
+    timeout: 1800
+"""
+
+RETURN = """
+changes:
+  description: KIND/NAME of every object that was made or changed.
+  type: list
+  elements: str
+  returned: success
+claims:
+  description: Claims that what is in service, and what a model can be taken back to, mount.
+  type: list
+  elements: str
+  returned: success
+answers:
+  description: Per replica, its model, name, node and each prompt with what was expected and what was answered.
+  type: list
+  elements: dict
+  returned: success
+"""
+
+SELECTOR = "app.kubernetes.io/managed-by=rackstart,app.kubernetes.io/component=inference"
+GONE = 300  # seconds that a model which is not declared any more may take to be gone
+
+
+class Models:
+    """The Deployments of some models, as declared and as remembered."""
+
+    def __init__(self, cluster: api.Cluster, applier: Applier, definitions: list[api.Object], models: list[dict]) -> None:
+        self.cluster, self.applier, self.definitions, self.models = cluster, applier, definitions, models
+        self.former = {one["metadata"]["name"]: promotion.good(self.live(one)) for one in definitions}
+
+    def live(self, definition: api.Object) -> api.Object | None:
+        return self.cluster.get("apps/v1", "Deployment", definition["metadata"]["name"], pods.NAMESPACE)
+
+    def bring(self, timeout: int, answer_timeout: int) -> list[prompts.Answer]:
+        """Wait until all are as applied; every replica's answers. Raises ClusterError, also for a wrong answer."""
+        Rollout(self.cluster, self.definitions).wait(timeout)
+        answers = []
+        for model in self.models:
+            found = prompts.ask_all(self.cluster, model, answer_timeout)
+            answers += found
+            if len(found) != model["replicas"]:
+                raise api.ClusterError(f"{model['name']}: {len(found)} of {model['replicas']} replicas are ready to answer.")
+        if wrong := [text for answer in answers for text in prompts.wrong(answer)]:
+            raise api.ClusterError("\n".join(["Wrong answers:", *wrong]))
+        return answers
+
+    def remember(self) -> list[str]:
+        """Keep what has proved good; the claims of all that is kept."""
+        kept = []
+        for definition in self.definitions:
+            name = definition["metadata"]["name"]
+            known = promotion.remembered(self.former[name], definition)
+            kept += promotion.claims(known)
+            if known != self.former[name]:
+                promotion.keep(self.cluster, name, known)
+        return sorted(set(kept))
+
+    def take_back(self, timeout: int) -> str:
+        """Apply what proved good last, where something else was tried; what came of it."""
+        back = {one["metadata"]["name"]: promotion.before(self.former[one["metadata"]["name"]], one) for one in self.definitions}
+        tried = {name: definition for name, definition in back.items() if definition}
+        if not tried:
+            return "Nothing else has proved good, so that it stays as it is: mend the declaration, and run again."
+        for definition in tried.values():
+            self.applier.apply(definition)
+        Rollout(self.cluster, list(tried.values())).wait(timeout)
+        said = "; ".join(f"{name} to {promotion.told(definition)}" for name, definition in tried.items())
+        return f"Taken back: {said}. Mend the declaration in models.yml, or a further run tries the same again."
+
+
+def main() -> None:
+    module = api.module(
+        {
+            "definitions": {"type": "list", "elements": "dict", "required": True},
+            "models": {"type": "list", "elements": "dict", "required": True},
+            "timeout": {"type": "int", "required": True},
+            "answer_timeout": {"type": "int", "default": 120},
+        }
+    )
+    params = module.params
+    try:
+        cluster = api.Cluster(module)
+        applier = Applier(cluster, module.check_mode)
+        models = Models(cluster, applier, params["definitions"], params["models"])
+        for definition in params["definitions"]:
+            applier.apply(definition)
+        declared = {("Deployment", name) for name in models.former}
+        applier.prune(declared, ["apps/v1/Deployment"], SELECTOR, pods.NAMESPACE, GONE)  # at once: others may wait for its GPUs
+        result = {"changed": bool(applier.changes), "changes": applier.names, "diff": applier.diff}
+        if module.check_mode:
+            module.exit_json(
+                **result, claims=[claim for former in models.former.values() for claim in promotion.claims(former)], answers=[]
+            )
+        try:
+            answers = models.bring(params["timeout"], params["answer_timeout"])
+        except api.ClusterError as error:
+            module.fail_json(msg=f"{error}\n{models.take_back(params['timeout'])}")
+        module.exit_json(**result, claims=models.remember(), answers=answers)
+    except (api.ClusterError, *api.ERRORS) as error:
+        module.fail_json(msg=api.reason(error))
+
+
+if __name__ == "__main__":
+    main()

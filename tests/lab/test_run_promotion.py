@@ -1,0 +1,147 @@
+"""A model's new template in service while clients stream: a good one loses no request, a bad one is taken back with its reason."""
+
+import http.client
+import json
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes.client import AppsV1Api
+
+from tests.lab.drive import MODEL, STATE, Finished, api, edit, on
+
+pytestmark = pytest.mark.lab
+
+Bootstrap = Callable[..., Finished]
+CLIENTS = 4
+PROMPT = MODEL["golden_prompts"][0]
+STORE = f"/srv/models/{MODEL['repo']}"
+BROKEN = "0" * 40  # a revision that is in the store and not on the hub
+
+
+def streamed(key: str) -> str:
+    """What is wrong with one streamed answer through the gateway; nothing when it is right and whole."""
+    context = ssl.create_default_context(cafile=STATE / "gateway-ca.crt")
+    connection = http.client.HTTPSConnection("10.77.0.11", 30443, timeout=120, context=context)
+    messages = [{"role": "user", "content": PROMPT["prompt"]}]
+    body = {"model": MODEL["served_name"], "stream": True, "temperature": 0, "max_tokens": 32, "messages": messages}
+    try:
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
+        response = connection.getresponse()
+        text = response.read().decode()
+    except (OSError, http.client.HTTPException) as error:
+        return f"{type(error).__name__}: {error}"
+    finally:
+        connection.close()
+    events = [line[6:] for line in text.splitlines() if line.startswith("data: ")]
+    if response.status != 200 or events[-1:] != ["[DONE]"]:
+        return f"HTTP {response.status}: {text[-300:]}"
+    said = "".join(json.loads(event)["choices"][0]["delta"].get("content") or "" for event in events[:-1])
+    return "" if PROMPT["expect"] in said else f"answered {said!r}"
+
+
+@contextmanager
+def load(key: str) -> Iterator[list[str]]:
+    """Clients that stream one answer after the other; what came of each request."""
+    ended, results = threading.Event(), list[str]()
+
+    def stream() -> None:
+        while not ended.is_set():
+            results.append(streamed(key))
+
+    clients = [threading.Thread(target=stream, daemon=True) for _ in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    try:
+        yield results
+    finally:
+        ended.set()
+        for client in clients:
+            client.join(180)
+        assert not any(client.is_alive() for client in clients), "a request hangs"
+
+
+@pytest.fixture(scope="module")
+def key(cluster: str, bootstrap: Bootstrap) -> Iterator[str]:
+    yield bootstrap("--inventory", "lab", "key", "add", "load", "--json").json["key"]
+    bootstrap("--inventory", "lab", "key", "revoke", "load")
+
+
+@pytest.fixture
+def serve(bootstrap: Bootstrap, inventory: Path) -> Callable[..., Finished]:
+    """Declare the model otherwise, and run what serves it."""
+
+    def run(stages: tuple[str, ...], **changes: Any) -> Finished:
+        edit(inventory / "group_vars/all/models.yml", lambda content: content["models"][0].update(changes))
+        only = [word for stage in stages for word in ("--only", stage)]
+        return bootstrap("--inventory", str(inventory), *only, "--json")
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def as_before(cluster: str, bootstrap: Bootstrap) -> Iterator[None]:
+    """What the module changed is as declared again for those after it."""
+    yield
+    assert bootstrap("--inventory", "lab", "--only", "inference").code == 0
+
+
+def template() -> Any:
+    return AppsV1Api(api()).read_namespaced_deployment(MODEL["name"], "llm").spec.template
+
+
+def test_a_promotion_loses_no_request(key: str, serve: Callable[..., Finished], as_before: None) -> None:
+    before = template()
+    with load(key) as results:
+        run = serve(("inference",), env={"PROMOTED": "true"})
+    assert run.code == 0, run
+    assert len(results) > CLIENTS
+    assert [result for result in results if result] == []
+    assert template() != before
+
+
+TURN = "import sys; f = open(sys.argv[1], 'r+b'); n = int.from_bytes(f.read(8), 'little') + 8; f.seek(n); b = f.read(); f.seek(n); "
+TURN += "f.write(bytes(x ^ 0x80 if i % 2 else x for i, x in enumerate(b)))"
+
+
+@pytest.fixture
+def broken(cluster: str) -> Iterator[Callable[[str], None]]:
+    """Makes a revision in the store that a command was run in."""
+
+    def make(command: str) -> None:
+        on("server-1", f"cp -r {STORE}/{MODEL['revision']} {STORE}/{BROKEN} && cd {STORE}/{BROKEN} && {command}")
+
+    yield make
+    on("server-1", f"rm -rf {STORE}/{BROKEN}")
+
+
+BOTH, WRONG = ("volumes", "inference"), "golden prompt: answered"
+BAD: dict[str, tuple[str, tuple[str, ...], dict[str, Any], str]] = {
+    "flipped-bytes": (f'python3 -c "{TURN}" model-00001-of-00002.safetensors', BOTH, {"revision": BROKEN}, WRONG),
+    "wrong-chat-template": ("echo nothing of it >chat_template.jinja", BOTH, {"revision": BROKEN}, WRONG),
+    "a-revision-that-the-hub-has-not": ("rm -r $PWD", ("models",), {"revision": BROKEN}, BROKEN),
+    "an-argument-that-crashes": ("true", ("inference",), {"extra_args": ["--tokenizer=/none"]}, "crashes again and again"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_one_is_taken_back_and_loses_no_request(
+    key: str, serve: Callable[..., Finished], as_before: None, broken: Callable[[str], None], bad: str
+) -> None:
+    command, stages, changes, reason = BAD[bad]
+    broken(command)
+    before = template()
+    with load(key) as results:
+        run = serve(stages, **changes)
+    assert run.code == 1, run
+    assert reason in run.reasons
+    if "inference" in stages:
+        assert "Taken back: tiny to weights-tiny-" in run.reasons
+    assert template() == before
+    assert [result for result in results if result] == []
+    assert len(results) > CLIENTS

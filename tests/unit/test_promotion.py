@@ -1,0 +1,94 @@
+"""What has proved good is remembered, and is what a failed template is taken back to; a replica judges itself before it takes requests."""
+
+import copy
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from ansible_collections.rackstart.cluster.plugins.module_utils import golden, promotion
+
+
+def definition(revision: str, image: str = "vllm@sha256:aa") -> dict[str, Any]:
+    volume = {"name": "model", "persistentVolumeClaim": {"claimName": f"weights-tiny-{revision}", "readOnly": True}}
+    spec = {"containers": [{"image": image}], "volumes": [volume, {"name": "tmp", "emptyDir": {}}]}
+    return {"metadata": {"name": "tiny"}, "spec": {"replicas": 2, "template": {"spec": spec}}}
+
+
+ONE, TWO, THREE = (definition(revision) for revision in "123")
+
+
+def test_the_newest_that_proved_good_and_the_one_before_are_remembered() -> None:
+    known: list[dict[str, Any]] = []
+    for one in (ONE, TWO, TWO, THREE):
+        known = promotion.remembered(known, one)
+    assert known == [THREE, TWO]
+    assert promotion.remembered(known, TWO) == [TWO, THREE]
+    assert promotion.claims(known) == ["weights-tiny-2", "weights-tiny-3"]
+
+
+def test_more_replicas_of_the_same_template_are_nothing_else() -> None:
+    scaled = copy.deepcopy(ONE)
+    scaled["spec"]["replicas"] = 5
+    assert promotion.remembered([ONE], scaled) == [scaled]
+    assert promotion.before([ONE], scaled) is None
+
+
+@pytest.mark.parametrize(("former", "back"), [([], None), ([ONE], None), ([TWO, ONE], TWO), ([TWO], TWO)])
+def test_what_a_failed_definition_is_taken_back_to(former: list[dict[str, Any]], back: dict[str, Any] | None) -> None:
+    assert promotion.before(former, ONE) == back
+
+
+def test_it_is_kept_with_the_deployment() -> None:
+    live = {"metadata": {"annotations": {promotion.GOOD: json.dumps([TWO, ONE])}}}
+    assert promotion.good(live) == [TWO, ONE]
+    assert promotion.good({"metadata": {}}) == promotion.good(None) == []
+
+
+class Engine(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        said = {"2+2?": "It is 4."}.get(body["messages"][0]["content"], "who knows")
+        good = self.headers["Authorization"] == "Bearer the-key" and self.path == "/v1/chat/completions" and body["model"] == "tiny"
+        self.send_response(200 if good else 401)
+        self.end_headers()
+        self.wfile.write(json.dumps({"choices": [{"message": {"content": said}}]}).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Engine)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("prompts", "key", "said"),
+    [
+        ([("2+2?", "4")], "the-key", None),
+        ([("2+2?", " 4 "), ("3+3?", "6")], "the-key", "golden prompt: answered 'who knows', not '6'"),
+        ([("2+2?", "4")], "another", "no answer yet: HTTP Error 401: Unauthorized"),
+    ],
+)
+def test_a_replica_asks_itself(port: int, prompts: list[tuple[str, str]], key: str, said: str | None) -> None:
+    model = {"served_name": "tiny", "golden_prompts": [{"prompt": prompt, "expect": expect} for prompt, expect in prompts]}
+    program, *arguments = golden.command(model, port, 30)
+    done = subprocess.run([sys.executable, *arguments], env={"VLLM_API_KEY": key}, capture_output=True, text=True, check=False)
+    assert program == "python3"
+    assert (done.returncode, done.stderr.strip()) == ((0, "") if said is None else (1, said))
+
+
+def test_a_replica_that_is_not_up_yet_is_not_wrong(port: int) -> None:
+    model = {"served_name": "tiny", "golden_prompts": [{"prompt": "2+2?", "expect": "4"}]}
+    arguments = golden.command(model, 1, 30)[1:]
+    done = subprocess.run([sys.executable, *arguments], env={"VLLM_API_KEY": "k"}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr[:14]) == (1, "no answer yet:")
