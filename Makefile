@@ -38,8 +38,8 @@ molecule: .venv/.rackstart ## every role on throw-away hosts: foreseen, done, re
 	molecule destroy -s default
 
 # Side by side, since the one half's hosts are not the other's; each line of output begins with whose it is.
-THERE := gpu_operator inference model_volume node_labels nvidia_container_toolkit nvidia_driver
-MORE := debian_13 half_built rocky ubuntu
+THERE := gateway gpu_operator inference model_volume node_labels nvidia_container_toolkit nvidia_driver
+MORE := debian_13 half_built monitoring rocky ubuntu
 molecule-here:
 	molecule test --destroy never --all $(addprefix --exclude=,default $(THERE) $(MORE)) 2>&1 | sed -u 's/^/here:  /'
 molecule-there:

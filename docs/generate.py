@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pages import ROOT, cost, coverage, mutations, preflight, roles, sizing, stages, verdict
+from pages import ROOT, bench, cost, coverage, dashboards, mutations, preflight, roles, runbooks, sizing, stages, verdict
 
 PAGES: dict[str, Callable[[], str]] = {
     "docs/stages.svg": stages.picture,
@@ -13,9 +13,14 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/sizing.md": sizing.page,
     "docs/verdict.md": verdict.page,
     "docs/roles.md": roles.overview,
+    "docs/bench.md": bench.page,
+    "docs/bench.svg": bench.picture,
     "docs/cost.md": cost.page,
     "docs/coverage.md": coverage.page,
     "docs/mutations.md": mutations.page,
+    "docs/runbooks/README.md": runbooks.table,
+    "roles/monitoring/files/dashboards/serving.json": dashboards.serving,
+    "roles/monitoring/files/dashboards/gpus.json": dashboards.gpus,
 }
 
 

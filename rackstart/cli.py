@@ -171,6 +171,59 @@ def lock(setup: Setup, /, inventory: str) -> None:
     lock.write(Project.open(inventory, setup.root), click.echo)
 
 
+@commands.command(help="List the models in service, or take one back to what proved good before.")
+@click.argument("action", type=click.Choice(["list", "rollback"]))
+@click.argument("name", default="")
+@options("inventory", "json")
+@click.pass_obj
+def model(setup: Setup, /, action: str, name: str, inventory: str, as_json: bool) -> None:
+    from rackstart import model
+
+    found = model.perform(Project.open(inventory, setup.root), action, name, _console(stderr=True))
+    if as_json:
+        _print_json(found)
+    else:
+        model.show(_console(), action, name, found)
+
+
+@commands.command(help="Give a client a key for the gateway, list them, end or rotate one.")
+@click.argument("action", type=click.Choice(["add", "list", "revoke", "rotate"]))
+@click.argument("client", default="")
+@click.option("--model", "models", metavar="NAME", multiple=True, help="Only this served model; may be given again.")
+@click.option("--expires", metavar="WHEN", default="", help="Until then: 90d from now, or a day such as 2027-01-31.")
+@click.option("--rate", metavar="N", type=click.IntRange(min=0), default=0, help="Requests a minute, for each replica of the gateway.")
+@click.option("--overlap", metavar="TIME", default="24h", show_default=True, help="How long a rotated key goes on.")
+@options("inventory", "json")
+@click.pass_obj
+def key(setup: Setup, /, inventory: str, as_json: bool, action: str, client: str, **asked: Any) -> None:
+    from rackstart import key
+
+    told, new = key.request(action, client, **asked)
+    answer = key.perform(Project.open(inventory, setup.root), told, new, _console(stderr=True))
+    if as_json:
+        _print_json(vars(answer))
+    else:
+        key.show(_console(), action, client, answer)
+
+
+@commands.command(help="Measure the endpoint at rising concurrency: waiting times, tokens a second, and what of it is within an SLO.")
+@click.option("--model", metavar="NAME", default="", help="The model; may be left out where there is one.")
+@click.option("--concurrency", metavar="LIST", default="1,2,4,8,16,32,64", show_default=True, help="Requests at once, level by level.")
+@click.option("--slo", metavar="TTFT/ITL", default="500/50", show_default=True, help="Milliseconds to the first token / between tokens.")
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="A new folder for the result, not one in the state directory.")
+@options("inventory", "json")
+@click.pass_obj
+def bench(setup: Setup, /, inventory: str, as_json: bool, model: str, concurrency: str, slo: str, out: Path | None) -> None:
+    from rackstart import bench, bench_report
+
+    project, levels, wanted = Project.open(inventory, setup.root), bench.levels(concurrency), bench.slo(slo)
+    result, folder = bench.perform(project, model, levels, wanted, out, _console(stderr=True))
+    if as_json:
+        _print_json(result)
+    else:
+        bench_report.show(_console(), result, project.shown(folder))
+
+
 @commands.command(help="Say what tokens cost on machines of one's own, and from which volume on an API costs more.")
 @click.option("--prices", metavar="FILE", type=click.Path(path_type=Path), required=True, help="Prices and traffic, as docs/cost.md says.")
 @click.option("--bench", metavar="FILE", type=click.Path(path_type=Path), help="A result of bench, for the throughput.")
@@ -208,12 +261,23 @@ def _perform(setup: Setup, inventory: str, as_json: bool, **asked: Any) -> None:
     project, request = Project.open(inventory, setup.root), session.Request(**asked)
     console = _console(stderr=True)
     outcome = session.perform(project, setup.table, request, console)
+    if request.command == "run" and not as_json and outcome.verdict and outcome.verdict.green:
+        outcome.key = _first_key(project, outcome.verdict.clients, console)
     if as_json:
         _print_json(report.as_json(outcome))
     else:
         report.show(console, _console(), project, request, outcome)
     if outcome.error:
         raise outcome.error
+
+
+def _first_key(project: Project, clients: Sequence[str], console: Any) -> str:
+    """A key for who has just got an endpoint that nobody can use; nothing once any client has one."""
+    from rackstart import key
+
+    if set(clients) - {key.OWN}:
+        return ""
+    return key.perform(project, *key.request("add", key.FIRST), console).key
 
 
 def _console(stderr: bool = False) -> Any:

@@ -24,7 +24,7 @@ def show(console: Console, output: Console, project: Project, request: Request, 
     if request.command == "check":
         _show_changes(output, outcome.results)
     if outcome.verdict:
-        verdict.show(output, outcome.verdict)
+        verdict.show(output, outcome.verdict, outcome.key)
     if request.command == "run" and not outcome.error:
         console.print(f"done in {duration(outcome.seconds)}")
 

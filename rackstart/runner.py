@@ -104,7 +104,7 @@ def run(
 
 def playbook(stage: Stage) -> str:
     """A stage's playbook, relative to the project."""
-    return f"playbooks/{stage.name}.yml"
+    return f"{stage.folder}/{stage.name}.yml"
 
 
 def log_file(directory: Path, stage: Stage) -> Path:

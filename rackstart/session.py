@@ -62,6 +62,7 @@ class Outcome:
     seconds: float = 0.0
     error: RackstartError | None = None
     verdict: Verdict | None = None
+    key: str = ""  # of the first client, when this run has made it
     checks: list[dict[str, Any]] | None = None
 
 

@@ -1,4 +1,4 @@
-"""The stages, in the order of the table in docs; playbooks/NAME.yml runs stage NAME."""
+"""The stages, in the order of the table in docs; playbooks/NAME.yml runs stage NAME. Day 2's playbooks are run one by one."""
 
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ class Stage:
     after: tuple[str, ...]
     passed: str
     report: str = ""  # file in the state directory that the playbook writes for the wrapper to show
+    folder: str = "playbooks"
 
     @property
     def on_hosts(self) -> bool:
@@ -37,5 +38,9 @@ _WORK = (
         "volumes", CLUSTER, ("control_plane", "models", "nodes"), "one bound ROX claim per revision, mounted read-only on every GPU node"
     ),
     Stage("inference", CLUSTER, ("gpu_operator", "volumes"), "every replica answered a golden prompt"),
+    Stage("gateway", CLUSTER, ("inference",), "right key answers, wrong key refused, over TLS"),
 )
 STAGES = (*_WORK, Stage("verify", CONTROLLER, tuple(stage.name for stage in _WORK), "the verdict is green", "verdict.json"))
+
+MODEL = Stage("model", CLUSTER, (), "the model is what it was asked to be", folder="playbooks/day2")
+KEY = Stage("key", CLUSTER, (), "every replica of the gateway knows the clients' keys", folder="playbooks/day2")

@@ -26,7 +26,7 @@ class Gate(BaseModel):
 
 
 class Endpoint(BaseModel):
-    """Where a model answers, and a command that shows it."""
+    """Where a model answers, and a command that shows it; the key stands in the shell's variable KEY."""
 
     model_config = ConfigDict(extra="forbid")
     model: str
@@ -44,7 +44,7 @@ class Cache(BaseModel):
 
 
 class Verdict(BaseModel):
-    """The file verdict.json; its schema is schemas/verdict.schema.json."""
+    """The file verdict.json; its schema is schemas/verdict.schema.json. clients: those that have a key at the gateway."""
 
     model_config = ConfigDict(extra="forbid")
     version: int
@@ -53,6 +53,7 @@ class Verdict(BaseModel):
     green: bool
     gates: list[Gate]
     endpoints: list[Endpoint]
+    clients: list[str]
     caches: list[Cache] = []
 
 
@@ -70,8 +71,8 @@ def read(project: Project) -> Verdict | None:
         raise RackstartError(f"{project.shown(file(project))} does not fit its schema: {error}") from None
 
 
-def show(console: Console, verdict: Verdict) -> None:
-    """Print red gates one by one, green ones counted by kind, then the endpoints with a command to paste."""
+def show(console: Console, verdict: Verdict, key: str = "") -> None:
+    """Print red gates one by one, green ones counted by kind, then the endpoints with a command to paste. key: to be shown this once."""
     red = [gate for gate in verdict.gates if not gate.ok]
     word, style = ("green", "bold green") if verdict.green else ("red", "bold red")
     console.print(Text.assemble("verdict: ", (word, style), f", {len(verdict.gates) - len(red)} of {len(verdict.gates)} gates"))
@@ -86,6 +87,8 @@ def show(console: Console, verdict: Verdict) -> None:
     for gate in verdict.gates:
         kinds.setdefault(gate.id, []).append(gate.ok)
     console.print("  ".join(f"{kind} {sum(oks)}/{len(oks)}" for kind, oks in kinds.items()), style="dim")
+    if key:
+        console.print(f"\nAPI key of client first, shown this once:\nKEY={key}")
     for endpoint in verdict.endpoints:
         console.print(f"\nendpoint: {endpoint.url} (model {endpoint.model})")
         console.print(endpoint.curl)

@@ -18,6 +18,7 @@ IN_THE_LAB = {
     "gpu_operator": ("Helm, device plugin API", "the chart, the device plugin"),
     "volumes": ("PV, PVC, the kubelet's mounts", "mount.nfs"),
     "inference": ("vLLM 0.32, rollout, probes", "CUDA: it computes on CPU"),
+    "gateway": ("HAProxy, TLS, network policies", "kube-router: nftables enforce"),
     "verify": ("every gate", ""),
 }
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 240, 84, 36, 34, 20

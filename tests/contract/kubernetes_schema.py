@@ -16,9 +16,13 @@ KINDS = {
     ("v1", "ServiceAccount"): "V1ServiceAccount",
     ("apps/v1", "DaemonSet"): "V1DaemonSet",
     ("apps/v1", "Deployment"): "V1Deployment",
+    ("v1", "ConfigMap"): "V1ConfigMap",
+    ("v1", "Secret"): "V1Secret",
+    ("networking.k8s.io/v1", "NetworkPolicy"): "V1NetworkPolicy",
     ("policy/v1", "PodDisruptionBudget"): "V1PodDisruptionBudget",
+    **{("rbac.authorization.k8s.io/v1", kind): f"V1{kind}" for kind in ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")},
 }
-SCALARS: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float": (int, float), "bool": bool}
+SCALARS: dict[str, type | tuple[type, ...]] = {"str": str, "bytes": str, "int": int, "float": (int, float), "bool": bool}
 
 
 def problems(manifest: dict[str, Any]) -> list[str]:

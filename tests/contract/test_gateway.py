@@ -4,9 +4,11 @@ import json
 import os
 import re
 import socket
+import ssl
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from http.client import HTTPConnection, HTTPResponse
@@ -15,7 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.rackstart.cluster.plugins.module_utils import gateway, gateway_keys
+from ansible_collections.rackstart.cluster.plugins.module_utils import (
+    certificates,
+    gateway,
+    gateway_client,
+    gateway_keys,
+    gateway_objects,
+    gateway_replicas,
+)
 
 from lab.images import debian
 
@@ -28,6 +37,7 @@ KEYS = {
     "rk-old": gateway_keys.Key("", "old", expires=1),
     "rk-young": gateway_keys.Key("", "young", expires=LATER),
     "rk-other": gateway_keys.Key("", "narrow", models=(OTHER,)),
+    "rk-logged": gateway_keys.Key("", "logged"),
     "rk-few": gateway_keys.Key("", "few", rate=3),
 }
 
@@ -39,8 +49,8 @@ def line(key: str, record: gateway_keys.Key) -> str:
 class Engine(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, handler: type[BaseHTTPRequestHandler] | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), handler or Handler)
         self.got: list[tuple[str, str, dict[str, str]]] = []
         self.go_on, self.held = threading.Event(), threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -97,8 +107,8 @@ def free() -> int:
 class Gateway:
     """A running HAProxy; engines: of the model; log: what it wrote."""
 
-    def __init__(self, folder: Path) -> None:
-        self.engines = [Engine(), Engine()]
+    def __init__(self, folder: Path, tls: str = "", handler: type[BaseHTTPRequestHandler] | None = None) -> None:
+        self.engines = [Engine(handler), Engine(handler)]
         self.port, self.health, self.runtime = free(), free(), free()
         self.log = folder / "log"
         keys = folder / "keys.map"
@@ -109,7 +119,7 @@ class Gateway:
             {"name": "other", "served_name": OTHER, "servers": [f"server r0 127.0.0.1:{free()}"]},
         ]
         settings: gateway.Settings = {
-            "bind": f"127.0.0.1:{self.port}",
+            "bind": f"127.0.0.1:{self.port}{tls}",
             "health": f"127.0.0.1:{self.health}",
             "runtime": f"ipv4@127.0.0.1:{self.runtime}",
             "keys": str(keys),
@@ -119,7 +129,7 @@ class Gateway:
         }
         file = folder / "haproxy.cfg"
         file.write_text(gateway.configuration(models, settings))
-        root = debian.haproxy()
+        root = debian.haproxy() / "root"
         libraries = root / "usr/lib/x86_64-linux-gnu"
         environment = os.environ | {"ENGINE_KEY": "rs-engine", "LD_LIBRARY_PATH": str(libraries)}
         with self.log.open("w") as log:
@@ -246,6 +256,7 @@ def test_models_are_listed_for_who_has_a_key(proxy: Gateway) -> None:
     assert proxy.ask("GET", "/v1/models")[0] == 401
     status, body, _ = proxy.ask("GET", f"/v1/models?{QUERY}", "rk-good")
     assert (status, [model["id"] for model in body["data"]]) == (200, [SERVED, OTHER])
+    assert [model["id"] for model in proxy.ask("GET", "/v1/models", "rk-other")[1]["data"]] == [OTHER]
 
 
 @pytest.mark.parametrize(
@@ -327,16 +338,18 @@ def test_keys_come_and_go_in_a_running_gateway(proxy: Gateway) -> None:
 
 
 def test_the_log_has_neither_keys_nor_prompts(proxy: Gateway) -> None:
-    proxy.chat("rk-good")
-    proxy.ask("POST", f"{CHAT}?{QUERY}", "rk-good", {"model": SERVED, "prompt": PROMPT})
+    """A line is written some time after its answer, and threads of HAProxy do not wait for one another."""
+    proxy.chat("rk-logged")
+    proxy.ask("POST", f"{CHAT}?{QUERY}", "rk-logged", {"model": SERVED, "prompt": PROMPT})
+    proxy.ask("GET", f"/v1/models?{QUERY}", "rk-logged")
     proxy.chat("rk-no")
-    assert proxy.ask("GET", f"/v1/models?{QUERY}", "rk-good")[0] == 200  # which is logged last
+    proxy.ask("PUT", "/rk-logged/in-a-path")
     assert [path for _, path, _ in proxy.forwarded] == [CHAT, CHAT]
-    lines = proxy.log.read_text().splitlines()
-    assert [line.split()[1:4] for line in lines[-4:]] == [
-        ["good", "POST", CHAT], ["good", "POST", CHAT], ["-", "POST", CHAT], ["good", "GET", "/v1/models"],
-    ]  # fmt: skip
-    assert re.findall("rk-|rs-engine|what-nobody|in-a-query", "\n".join(lines)) == []
+    wanted = Counter({("logged", "POST", CHAT): 2, ("logged", "GET", "/v1/models"): 1, ("-", "POST", CHAT): 1, ("-", "PUT", "-"): 1})
+    deadline = time.monotonic() + 60
+    while wanted - Counter(tuple(line.split()[1:4]) for line in proxy.log.read_text().splitlines()):
+        assert time.monotonic() < deadline, proxy.log.read_text()
+    assert re.findall("rk-|rs-engine|what-nobody|in-a-query|in-a-path", proxy.log.read_text()) == []
 
 
 def test_health_is_of_its_own_port(proxy: Gateway) -> None:
@@ -349,3 +362,84 @@ def test_health_is_of_its_own_port(proxy: Gateway) -> None:
     assert get("/healthz")[0] == 200
     assert b"haproxy_backend_active_servers" in get("/metrics")[1]
     assert get("/anything")[0] == 404
+
+
+class Cluster:
+    """As much of a cluster as the runtime API is reached through: one replica, and the Secret."""
+
+    def __init__(self, proxy: Gateway, keys: list[gateway_keys.Key]) -> None:
+        self.proxy, self.keys = proxy, keys
+
+    def connection(self, *_: object) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.proxy.runtime), timeout=10)
+
+    def get(self, *_: object) -> dict[str, Any]:
+        return {"kind": "Secret"}
+
+    def secret(self, *_: object) -> dict[str, str]:
+        return {gateway_objects.KEYS_FILE: gateway_keys.text(self.keys)}
+
+    def list(self, *_: object) -> list[dict[str, Any]]:
+        return [{"metadata": {"name": "one"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}]
+
+
+def test_a_replica_is_told_of_all_keys_at_once_and_of_a_difference_only(proxy: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway_objects, "KEYS_PATH", str(proxy.log.parent / "keys.map"))
+    before = [replace(record, sha256=gateway_keys.hashed(key)) for key, record in KEYS.items()]
+    after = [*before[1:], gateway_keys.Key(gateway_keys.hashed("rk-told"), "told", models=(SERVED,), rate=9)]
+    cluster: Any = Cluster(proxy, after)
+    assert gateway_replicas.problems(cluster) == {"one": "2 keys differ from the Secret's"}
+    assert [gateway_replicas.told(cluster, "one", keys) for keys in (before, after, after)] == [False, True, False]
+    assert gateway_replicas.problems(cluster) == {"one": ""}
+    assert [proxy.chat(key)[0] for key in ("rk-good", "rk-told", "rk-young")] == [401, 200, 200]
+    assert gateway_replicas.told(cluster, "one", []) is True
+    assert proxy.chat("rk-told")[0] == 401
+    assert gateway_replicas.told(cluster, "one", before) is True
+    assert proxy.chat("rk-good")[0] == 200
+
+
+def with_tls(folder: Path, handler: type[BaseHTTPRequestHandler] | None = None) -> Gateway:
+    """With a certificate of an authority of its own, which is ca.crt in the folder."""
+    ca, tls = certificates.made({}, {}, ["127.0.0.1"])
+    (folder / "ca.crt").write_text(ca["tls.crt"])
+    (folder / "gateway.pem").write_text(tls["tls.crt"])
+    (folder / "gateway.pem.key").write_text(tls["tls.key"])
+    return Gateway(folder, f" ssl crt {folder}/gateway.pem alpn http/1.1", handler)
+
+
+@pytest.fixture(scope="module")
+def over_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, gateway_client.Address]]:
+    """A gateway with a certificate of an authority of ours, and how it is asked."""
+    folder = tmp_path_factory.mktemp("tls")
+    running = with_tls(folder)
+    try:
+        yield running, {"host": "127.0.0.1", "port": running.port, "ca": [str(folder / "ca.crt")]}
+    finally:
+        running.end()
+
+
+def test_over_tls_a_right_key_is_let_in_and_no_other(over_tls: tuple[Gateway, gateway_client.Address]) -> None:
+    _, address = over_tls
+    assert gateway_client.listed(address, "rk-good", 30) == [SERVED, OTHER]
+    assert gateway_client.listed(address, "rk-other", 30) == [OTHER]
+    assert "HTTP 401" in gateway_client.listed(address, "rk-old", 30)
+    assert gateway_client.refusals(address, 30) == {"no key": "HTTP 401", "a wrong key": "HTTP 401"}
+    assert "CERTIFICATE_VERIFY_FAILED" in gateway_client.listed({**address, "ca": []}, "rk-good", 30)
+    model = {"served_name": SERVED, "golden_prompts": [{"prompt": "a", "expect": "b"}]}
+    assert "KeyError" in gateway_client.answer_problem(address, "rk-good", model, 30)  # the engines here give no answer, only their port
+    assert "HTTP 503" in gateway_client.answer_problem(address, "rk-good", {**model, "served_name": OTHER}, 30)
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+@pytest.mark.parametrize(("version", "spoken"), [(ssl.TLSVersion.TLSv1_1, None), (ssl.TLSVersion.TLSv1_2, "TLSv1.2")])
+def test_old_tls_is_not_spoken(over_tls: tuple[Gateway, gateway_client.Address], version: ssl.TLSVersion, spoken: str | None) -> None:
+    proxy, address = over_tls
+    context = ssl.create_default_context(cafile=address["ca"][0])
+    context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, version
+    context.set_ciphers("DEFAULT@SECLEVEL=0")  # this side would speak it
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as plain:
+        if spoken is None:
+            with pytest.raises(ssl.SSLError):
+                context.wrap_socket(plain, server_hostname="127.0.0.1")
+        else:
+            assert context.wrap_socket(plain, server_hostname="127.0.0.1").version() == spoken

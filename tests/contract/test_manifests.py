@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.rackstart.cluster.plugins.module_utils import inference, operator, smoke_pod, volumes
+from ansible_collections.rackstart.cluster.plugins.module_utils import (
+    gateway_objects,
+    inference,
+    monitoring,
+    operator,
+    pods,
+    smoke_pod,
+    volumes,
+)
 from kubernetes_schema import problems
 
 ROOT = Path(__file__).parents[2]
@@ -29,11 +37,23 @@ def manifests(model: dict[str, Any]) -> list[dict[str, Any]]:
         "read_only_root": True,
         "gpu_memory_utilization": 0.92,
         "shm_size": "4Gi",
+        "key": pods.mark("key"),
     }
+    gateway: gateway_objects.Settings = {
+        "image": IMAGE, "replicas": 2, "node_port": 30443, "body_mib": 4, "answer": 600, "marks": ["tls", "key"],
+    }  # fmt: skip
+    watched: monitoring.Settings = {
+        "image": IMAGE, "checks_image": IMAGE, "claims": settings["claims"], "script": "", "rules": {}, "dashboards": {}, "storage_gib": 20,
+        "storage_class": "fast", "retention": "15d", "alertmanagers": [], "labels": {},
+    }  # fmt: skip
     return [
         *volumes.objects([model], "10.0.0.1", "/srv/models", ["ro"], IMAGE),
         *inference.foundation(IMAGE),
-        *inference.objects([model], settings),
+        *inference.objects([model]),
+        *inference.deployments([model], settings),
+        pods.secret({"key": "text"}, "engine-key", "inference"),
+        *gateway_objects.objects([model], gateway),
+        *monitoring.objects([model], watched, operator=False),
         operator.namespace(),
         smoke_pod.pod("gpu-1", {"spec": {"containers": [{"image": IMAGE}]}}, 60),
     ]
@@ -75,9 +95,9 @@ def test_pods_fit_the_restricted_profile(model: dict[str, Any]) -> None:
             continue
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert pod["automountServiceAccountToken"] is False
+        assert pod["automountServiceAccountToken"] is (manifest["metadata"]["name"] == "prometheus")  # which asks the API for its targets
         assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
-        assert all(volume.keys() & {"persistentVolumeClaim", "emptyDir"} for volume in pod["volumes"])
+        assert all(volume.keys() & {"persistentVolumeClaim", "emptyDir", "configMap", "secret"} for volume in pod["volumes"])
         for container in pod["containers"]:
             assert container["securityContext"]["allowPrivilegeEscalation"] is False
             assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}

@@ -67,10 +67,19 @@ OBJECTS = {
     ("apps/v1", "DaemonSet"): "volumes",
     ("apps/v1", "Deployment"): "inference",
     ("v1", "Service"): "inference",
+    ("v1", "ConfigMap"): "gateway",
+    ("v1", "Secret"): "gateway",
+    ("networking.k8s.io/v1", "NetworkPolicy"): "gateway",
     ("policy/v1", "PodDisruptionBudget"): "inference",
     ("helm.cattle.io/v1", "HelmChart"): "gpu_operator",
 }
-NAMED = {"prepull-engine": "inference", "gpu-operator": "gpu_operator"}  # objects that another stage applies than most of their kind
+NAMED = {
+    "prepull-engine": "inference",
+    "engine-key": "inference",
+    "engines": "inference",
+    "gateway": "gateway",
+    "gpu-operator": "gpu_operator",
+}  # objects that another stage applies than most of their kind
 
 
 def managed() -> list[tuple[Any, str]]:

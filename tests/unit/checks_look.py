@@ -70,7 +70,7 @@ def host(name: str, address: str, groups: list[str], slots: tuple[str, ...] = ()
 def good() -> dict[str, Any]:
     model = {
         "name": "llama", "repo": "org/llama", "revision": REVISION, "engine": "vllm", "served_name": "llama", "replicas": 2,
-        "gpus_per_replica": 1, "node_selector": {"gpu": "true"}, "context_length": 8192, "dtype": "bfloat16", "node_port": 30080,
+        "gpus_per_replica": 1, "node_selector": {"gpu": "true"}, "context_length": 8192, "dtype": "bfloat16",
         "startup_seconds": 900, "resources": {"requests": {"memory": "24Gi"}, "limits": {"memory": "32Gi"}},
         "extra_args": ["--enforce-eager", "--max_num_seqs=64"],
         "golden_prompts": [{"prompt": "a", "expect": "b"}],
@@ -91,6 +91,8 @@ def good() -> dict[str, Any]:
         "arguments": ENGINE["arguments"],
         "quantizations": ENGINE["quantization"],
         "engine": {"gpu_memory_utilization": 0.92, "shm_size": "4Gi"},
+        "gateway": {"address": "192.0.2.11", "node_port": 30443, "certificate": "", "private_key": ""},
+        "certificate": "",
         "unlocked": [],
         "lock_command": "python bootstrap.py --inventory site lock",
         "mirror": {"url": MIRROR, "error": ""},

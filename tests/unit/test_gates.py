@@ -25,6 +25,7 @@ DECLARED: gates.Declared = {
     "models": [MODEL],
     "stores": {"tiny": PATH},
     "storage": "s1",
+    "gateways": 2,
 }
 
 
@@ -58,7 +59,9 @@ def world() -> dict[str, Any]:
         "endpoint": "",
     }
     nodes = {"s1": node(voter=True), "g1": node(2), "g2": node(1), "g9": node()}
-    return {"probes": probes, "seen": {"nodes": nodes, "policy": {"status": {"state": "ready"}}, "models": {"tiny": served}}}
+    gateway = {"ready": 2, "keys": {"gateway-1": "", "gateway-2": ""}, "refusals": {"no key": "HTTP 401", "a wrong key": "HTTP 401"}}
+    seen = {"nodes": nodes, "policy": {"status": {"state": "ready"}}, "models": {"tiny": served}, "gateway": gateway}
+    return {"probes": probes, "seen": seen}
 
 
 def closed(state: dict[str, Any]) -> set[tuple[str, str, str]]:
@@ -161,7 +164,11 @@ SERVED = "seen/models/tiny"
             change(f"{SERVED}/answers/1", answer("tiny-2", "", "HTTP 500")),
             {("replica.answers", "tiny/tiny-2", "inference")},
         ),
-        ("a deaf endpoint", change(f"{SERVED}/endpoint", "ConnectionRefusedError"), {("endpoint.answers", "tiny", "inference")}),
+        ("a deaf endpoint", change(f"{SERVED}/endpoint", "ConnectionRefusedError"), {("endpoint.answers", "tiny", "gateway")}),
+        ("a gateway too few", change("seen/gateway/ready", 1), {("gateway.replicas", "gateway", "gateway")}),
+        ("a key of its own", change("seen/gateway/keys/gateway-2", "1 keys differ"), {("gateway.keys", "gateway-2", "gateway")}),
+        ("no key is enough", change("seen/gateway/refusals/no key", "HTTP 200"), {("gateway.refuses", "no key", "gateway")}),
+        ("no TLS", change("seen/gateway/refusals/a wrong key", "SSLError"), {("gateway.refuses", "a wrong key", "gateway")}),
     ],
 )
 def test_each_gate(case: str, alter: Callable[[dict[str, Any]], None], expected: set[tuple[str, str, str]]) -> None:

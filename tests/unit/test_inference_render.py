@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.rackstart.cluster.plugins.module_utils import inference, operator, volumes, workloads
+from ansible_collections.rackstart.cluster.plugins.module_utils import inference, operator, pods, volumes, workloads
 
 MODEL: dict[str, Any] = {
     "name": "tiny",
@@ -27,6 +27,7 @@ SETTINGS: inference.Settings = {
     "read_only_root": True,
     "gpu_memory_utilization": 0.9,
     "shm_size": "4Gi",
+    "key": "0123456789abcdef",
 }
 
 
@@ -70,11 +71,19 @@ def test_the_models_own_words_come_last() -> None:
     assert {"name": "HF_HUB_OFFLINE", "value": "0"} in engine["env"]
 
 
-@pytest.mark.parametrize(("port", "kind"), [(None, "ClusterIP"), (30080, "NodePort")])
-def test_a_port_of_the_nodes_is_opened_only_when_asked_for(port: int | None, kind: str) -> None:
-    found = inference.service(MODEL | {"node_port": port})["spec"]
-    assert found["type"] == kind
-    assert found["ports"][0].get("nodePort") == port
+def test_replicas_have_addresses_of_their_own_and_no_port_of_the_nodes() -> None:
+    found = inference.service(MODEL)["spec"]
+    assert (found["type"], found["clusterIP"]) == ("ClusterIP", "None")
+    assert "nodePort" not in found["ports"][0]
+
+
+def test_another_key_makes_new_replicas_and_stands_in_no_manifest() -> None:
+    old, new = (inference.deployment(MODEL, SETTINGS | {"key": pods.mark(key)})["spec"]["template"] for key in ("secret-1", "secret-2"))
+    assert old["metadata"]["annotations"] != new["metadata"]["annotations"]
+    assert "secret-1" not in str(old)
+    assert {"name": "VLLM_API_KEY", "valueFrom": {"secretKeyRef": {"name": "engine-key", "key": "key"}}} in old["spec"]["containers"][0][
+        "env"
+    ]
 
 
 DEPLOYMENT = {"kind": "Deployment", "metadata": {"name": "tiny", "generation": 2}, "spec": {"replicas": 2}}

@@ -23,7 +23,8 @@ GREEN = {
     "generated": "2025-01-01T00:00:00+00:00",
     "green": True,
     "gates": [{"id": "nodes", "target": "gpu-1", "ok": True, "expected": "Ready", "seen": "Ready", "remedy": "", "stage": "nodes"}],
-    "endpoints": [{"model": "tiny", "url": "http://10.0.0.1:30080/v1", "curl": "curl -sS http://10.0.0.1:30080/v1/models"}],
+    "endpoints": [{"model": "tiny", "url": "https://10.0.0.1:30443/v1", "curl": "curl -sS https://10.0.0.1:30443/v1/models"}],
+    "clients": ["first", "rackstart"],
     "caches": [{"model": "tiny", "pod": "tiny-1", "tokens": 1024}, {"model": "tiny", "pod": "tiny-2", "tokens": None}],
 }
 RED_GATE = {
@@ -81,14 +82,14 @@ def test_a_green_run_ends_with_verdict_endpoint_and_curl(project: Project, play:
     assert rackstart(project) == 0
     output = capsys.readouterr().out
     assert "verdict: green, 1 of 1 gates" in output
-    assert output.splitlines()[-1] == "curl -sS http://10.0.0.1:30080/v1/models"
+    assert output.splitlines()[-1] == "curl -sS https://10.0.0.1:30443/v1/models"
 
 
 @pytest.mark.parametrize(
     ("stages", "command", "code", "said"),
     [
         ({"driver": {"fails": True, "host": "gpu-1"}}, "run", 1, "go on     python bootstrap.py --inventory rack --resume"),
-        ({"labels": {"fails": True}}, "run", 1, "labels failed; not run: gpu_operator, inference, verify"),
+        ({"labels": {"fails": True}}, "run", 1, "labels failed; not run: gpu_operator, inference, gateway, verify"),
         ({"preflight": {"fails": True, "reports": {"preflight.json": {"version": 1, "checks": [CHECK]}}}}, "run", 3, "seat the card"),
         ({"preflight": {"fails": True, "reports": {"preflight.json": {"version": 1, "checks": [CHECK]}}}}, "doctor", 3, "seat the card"),
         ({"preflight": {"fails": True}}, "run", 3, "it is red"),

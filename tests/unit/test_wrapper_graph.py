@@ -58,6 +58,7 @@ def test_independent_stages_on_other_hosts_run_at_once() -> None:
         {"labels", "volumes"},
         {"gpu_operator"},
         {"inference"},
+        {"gateway"},
         {"verify"},
     ]
 

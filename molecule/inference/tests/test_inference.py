@@ -1,5 +1,6 @@
 """Role inference: what the API holds after it; replicas that answer are shown by tests/lab."""
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -20,9 +21,10 @@ def get(host: Host, as_root: Run) -> Callable[[str], dict[str, Any]]:
     return read
 
 
-def test_the_service_leads_to_the_engine(get: Callable[[str], dict[str, Any]]) -> None:
+def test_the_service_leads_to_the_engines_and_from_no_node(get: Callable[[str], dict[str, Any]]) -> None:
     service = get("service/tiny")["spec"]
-    assert [(port["port"], port["targetPort"], port["nodePort"]) for port in service["ports"]] == [(80, "http", 30080)]
+    assert (service["type"], service["clusterIP"]) == ("ClusterIP", "None")
+    assert [(port["port"], port["targetPort"]) for port in service["ports"]] == [(8000, "http")]
     labels = get("deployment/tiny")["spec"]["template"]["metadata"]["labels"]
     assert service["selector"].items() <= labels.items()
 
@@ -36,6 +38,20 @@ def test_the_engine_may_do_little(get: Callable[[str], dict[str, Any]]) -> None:
     assert pod["automountServiceAccountToken"] is False
     assert engine["resources"]["limits"] == {"memory": "9Gi", "nvidia.com/gpu": "1"}
     assert "@sha256:" in engine["image"]
+
+
+def test_the_engines_key_is_in_its_secret_alone(get: Callable[[str], dict[str, Any]]) -> None:
+    assert get("secret/engine-key")["data"] == {"key": base64.b64encode(b"an-engine-key-of-tests").decode()}
+    assert "an-engine-key-of-tests" not in json.dumps(get("deployment/tiny"))
+
+
+def test_engines_are_reached_by_the_gateway_and_reach_dns_alone(get: Callable[[str], dict[str, Any]]) -> None:
+    policy = get("networkpolicy/engines")["spec"]
+    [admitted], [reached] = policy["ingress"], policy["egress"]
+    components = [peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for peer in admitted["from"]]
+    assert (components, [port["port"] for port in admitted["ports"]]) == (["gateway", "monitoring"], [8000])
+    assert {port["port"] for port in reached["ports"]} == {53}
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
 
 
 def test_the_image_is_on_the_node_before_a_replica_needs_it(get: Callable[[str], dict[str, Any]]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import http.client
 import json
 import time
 import typing as t
+from collections.abc import Iterator
 
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
@@ -31,6 +34,9 @@ BROKEN = (500, 502, 503, 504)
 ADVICE = "Look at `systemctl status k3s` on the servers, and at proxies on the way to them, then run again."
 Object = dict[str, t.Any]
 T = t.TypeVar("T")
+
+if t.TYPE_CHECKING:
+    import socket
 
 
 class ClusterError(Exception):
@@ -112,7 +118,10 @@ class Cluster:
     def list(self, api_version: str, kind: str, namespace: str | None = None, selector: str | None = None) -> list[Object]:
         """Objects of a kind, none when the cluster does not know the kind."""
         resource = self.resource(api_version, kind)
-        return resource.get(namespace=namespace, label_selector=selector).to_dict()["items"] if resource else []
+        try:
+            return resource.get(namespace=namespace, label_selector=selector).to_dict()["items"] if resource else []
+        except NotFoundError:  # the client keeps in a file which kinds there are, and this one is gone
+            return []
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """One object, or None."""
@@ -121,6 +130,11 @@ class Cluster:
             return resource.get(name=name, namespace=namespace).to_dict() if resource else None
         except NotFoundError:
             return None
+
+    def secret(self, namespace: str, name: str) -> dict[str, str]:
+        """Texts of a Secret by name; none when it is not there."""
+        found = self.get("v1", "Secret", name, namespace) or {}
+        return {key: base64.b64decode(text).decode() for key, text in (found.get("data") or {}).items()}
 
     def logs(self, namespace: str, pod: str, container: str | None = None, lines: int = 20, previous: bool = False) -> str:
         """The end of a container's log, or why there is none."""
@@ -150,9 +164,9 @@ class Cluster:
         except (ApiException, WebSocketException, HTTPError, OSError) as error:
             raise ClusterError(said(error)) from error
 
-    def post(self, namespace: str, pod: str, port: int, path: str, body: Object, timeout: int) -> Object:
-        """JSON answer of a pod to a JSON request. Raises ClusterError."""
-        text = self._exchange(namespace, pod, port, timeout, "POST", path, json.dumps(body))
+    def post(self, namespace: str, pod: str, port: int, path: str, body: Object, timeout: int, key: str) -> Object:
+        """JSON answer of a pod to a JSON request with an API key. Raises ClusterError."""
+        text = self._exchange(namespace, pod, port, timeout, "POST", path, json.dumps(body), {"Authorization": f"Bearer {key}"})
         try:
             return json.loads(text)
         except ValueError as error:
@@ -162,14 +176,41 @@ class Cluster:
         """What a pod has at a path. Raises ClusterError."""
         return self._exchange(namespace, pod, port, timeout, "GET", path)
 
-    def _exchange(self, namespace: str, pod: str, port: int, timeout: int, method: str, path: str, body: str | None = None) -> str:
-        """By port-forward, so that network policies may close all else."""
+    @contextlib.contextmanager
+    def connection(self, namespace: str, pod: str, port: int, timeout: int) -> Iterator[socket.socket]:
+        """A connection to a pod. Raises ClusterError, also for what goes wrong with it in the body."""
         try:
-            forward = portforward(self.core().connect_get_namespaced_pod_portforward, pod, namespace, ports=str(port))
+            forward = self._forward(namespace, pod, port)
+            with contextlib.closing(forward.socket(port)) as channel:
+                channel.settimeout(timeout)
+                yield channel
+                problem = forward.error(port)
+        except (ApiException, WebSocketException, HTTPError, OSError, ValueError) as error:
+            raise ClusterError(said(error)) from error
+        if problem:
+            raise ClusterError(problem)
+
+    def _forward(self, namespace: str, pod: str, port: int) -> t.Any:
+        """By port-forward, so that network policies may close all else."""
+        return portforward(self.core().connect_get_namespaced_pod_portforward, pod, namespace, ports=str(port))
+
+    def _exchange(
+        self,
+        namespace: str,
+        pod: str,
+        port: int,
+        timeout: int,
+        method: str,
+        path: str,
+        body: str | None = None,
+        headers: Object | None = None,
+    ) -> str:
+        try:
+            forward = self._forward(namespace, pod, port)
             connection = http.client.HTTPConnection("localhost", timeout=timeout)
             connection.sock = forward.socket(port)
             connection.sock.settimeout(timeout)
-            connection.request(method, path, body, {"Content-Type": "application/json", "Connection": "close"})
+            connection.request(method, path, body, {"Content-Type": "application/json", "Connection": "close", **(headers or {})})
             response = connection.getresponse()
             text = response.read().decode(errors="replace")
             problem = forward.error(port)

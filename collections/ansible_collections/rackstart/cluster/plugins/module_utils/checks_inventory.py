@@ -10,6 +10,7 @@ from ansible_collections.rackstart.cluster.plugins.module_utils.findings import 
 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 INSTALLERS = ("localhost", "debian")  # names that hosts have before stage host gives them theirs
+NODE_PORTS = "30000-32767"  # where k3s is not told another range
 BLANK = re.compile(r"[0f-]*$")  # a UUID that the maker left out
 
 
@@ -17,6 +18,7 @@ def check(look: Look) -> Iterator[Finding]:
     yield from _reachable(look)
     yield from _identity(look)
     yield from _groups(look)
+    yield from _gateway(look)
     yield from _artifacts(look)
     for row in look["numbers"]:
         ok = ranges.inside(row["value"], row["low"], row["high"])
@@ -73,6 +75,16 @@ def _groups(look: Look) -> Iterator[Finding]:
     yield finding("groups.roles", "inventory", not both, told(both))
     free = [name for name, host in look["hosts"].items() if name in {*servers, *agents} and not host["taints"]]
     yield finding("groups.schedulable", "inventory", bool(free), told(free))
+
+
+def _gateway(look: Look) -> Iterator[Finding]:
+    asked, problem = look["gateway"], look["certificate"]
+    ports = str(look["k3s_config"].get("server", {}).get("service-node-port-range", NODE_PORTS))
+    bounds = re.fullmatch(r"(\d+)-(\d+)", ports)
+    inside = bounds is not None and int(bounds[1]) <= int(asked["node_port"]) <= int(bounds[2])
+    yield finding("gateway.node_port", "inventory", inside, asked["node_port"], ports=ports)
+    named = "the user's" if asked["certificate"] else "one of Rackstart's own authority"
+    yield finding("gateway.certificate", asked["address"], not problem, problem or named)
 
 
 def _artifacts(look: Look) -> Iterator[Finding]:

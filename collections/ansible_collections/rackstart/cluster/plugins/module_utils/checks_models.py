@@ -9,13 +9,14 @@ from typing import Any
 
 from ansible_collections.rackstart.cluster.plugins.module_utils import engine_arguments, inference
 from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, finding, told
+from ansible_collections.rackstart.cluster.plugins.module_utils.gateway_keys import SERVED
 
 FIELDS = ("name", "repo", "revision", "engine", "served_name", "replicas", "gpus_per_replica", "dtype", "context_length", "startup_seconds")
 NUMBERS = {"replicas": 0, "gpus_per_replica": 1, "context_length": 1, "startup_seconds": 1}  # and the least of each
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+$")
+KEY = "VLLM_API_KEY"
 REVISION = re.compile(r"[0-9a-f]{40}$")
-NAME = re.compile(r"(?!vllm(-|$))[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
-NODE_PORTS = "30000-32767"  # where k3s is not told another range
+NAME = re.compile(r"(?!vllm(-|$)|gateway$)[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
 
 
 def check(look: dict[str, Any]) -> Iterator[Finding]:
@@ -24,10 +25,9 @@ def check(look: dict[str, Any]) -> Iterator[Finding]:
         target = f"models/{model.get('name', number)}"
         yield finding("model.fields", target, not fields, f"no {told(fields)}" if fields else "all there", fields=told(fields))
     models = complete(look["models"])
-    counted = {field: Counter(model.get(field) for model in models) for field in ("name", "served_name", "node_port")}
+    counted = {field: Counter(model.get(field) for model in models) for field in ("name", "served_name")}
     for model in models:
         yield from _declaration(model, counted)
-        yield from _node_port(model, counted["node_port"], look)
         yield from _arguments(model, look["arguments"])
         yield from _placement(model, look)
         yield from _access(model, look)
@@ -56,26 +56,18 @@ def _declaration(model: dict[str, Any], counted: dict[str, Counter[Any]]) -> Ite
     yield reported("model.repo", model, bool(REPOSITORY.match(repo)), repo)
     yield reported("model.revision", model, bool(REVISION.match(revision)), revision)
     yield reported("model.name", model, bool(NAME.match(model["name"])) and counted["name"][model["name"]] == 1, model["name"])
-    yield reported("model.served_name", model, counted["served_name"][served] == 1, served)
+    yield reported("model.served_name", model, bool(SERVED.fullmatch(served)) and counted["served_name"][served] == 1, served)
     yield reported("model.engine", model, model["engine"] == "vllm", model["engine"])
     prompts = model.get("golden_prompts") or []
     yield reported("model.golden_prompts", model, bool(prompts), len(prompts))
 
 
-def _node_port(model: dict[str, Any], counted: Counter[Any], look: dict[str, Any]) -> Iterator[Finding]:
-    port = model.get("node_port")
-    if port is None:
-        return
-    ports = str(look["k3s_config"].get("server", {}).get("service-node-port-range", NODE_PORTS))
-    bounds = re.fullmatch(r"(\d+)-(\d+)", ports)
-    inside = bounds is not None and int(bounds[1]) <= int(port) <= int(bounds[2])
-    yield reported("model.node_port", model, inside and counted[port] == 1, port, ports=ports)
-
-
 def _arguments(model: dict[str, Any], table: list[dict[str, Any]]) -> Iterator[Finding]:
     further = model.get("extra_args") or []
-    own = ["--model", *engine_arguments.values(inference.arguments(model | {"extra_args": []}))]
+    own = ["--model", "--api-key", *engine_arguments.values(inference.arguments(model | {"extra_args": []}))]
     problems = engine_arguments.problems(further, own, table)
+    if KEY in (model.get("env") or {}):
+        problems.append(f"{KEY} in env: the engines' key is the gateway's")
     yield reported("model.arguments", model, not problems, told(further), problems="; ".join(problems) or "none")
 
 

@@ -41,6 +41,10 @@ CHECKS = {
         "set gpu_taint: false, or add a node without GPUs: CoreDNS and the operator need a place"),
     "settings.numbers": Check("each number that is set for a role", "from {low} to {high}",
         "mend {name}; docs/roles.md leads to the role's README, which says what it means"),
+    "gateway.node_port": Check("`gateway_node_port`", "in {ports}",
+        "choose another port, or set service-node-port-range in k3s_server_config"),
+    "gateway.certificate": Check("`gateway_certificate` with its key", "not ended, for gateway_address, and the key is its own",
+        "mend what was seen, or leave both empty for a certificate of Rackstart's own authority"),
     # Operating system
     "os.supported": Check("each host's operating system",
         "Debian 12 or 13 (tests run them), Ubuntu 22.04 or 24.04, RHEL or Rocky Linux 9 (tests emulate them)",

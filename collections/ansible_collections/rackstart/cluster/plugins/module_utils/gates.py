@@ -30,10 +30,10 @@ GATES = {
     "volume.read_only": ("volumes", "in the same pod, the weights are mounted read-only"),
     "replica.count": ("inference", "each model has as many replicas declared and ready as the inventory says"),
     "replica.answers": ("inference", "each replica, by port-forward, gives the expected answer to every golden prompt"),
-    "endpoint.answers": (
-        "inference",
-        "each model's endpoint gives a right answer; where it opens no port, its Service has a ready replica",
-    ),
+    "gateway.replicas": ("gateway", "the gateway has as many replicas ready as the inventory says"),
+    "gateway.keys": ("gateway", "each replica of the gateway accepts the keys of the Secret `gateway-keys`, no more and no fewer"),
+    "gateway.refuses": ("gateway", "over TLS, the gateway answers a wrong key and none at all with HTTP 401"),
+    "endpoint.answers": ("gateway", "over TLS and with a right key, the gateway gives a right answer of each model"),
 }
 
 
@@ -52,7 +52,8 @@ class Gate(t.TypedDict):
 class Declared(t.TypedDict):
     """What the inventory declares, without the hosts that are out of service (away).
 
-    marks: labels and taints by node; gpus: number of GPUs by host; stores: directory of each model's revision on the storage host.
+    marks: labels and taints by node; gpus: number of GPUs by host; stores: directory of each model's revision on the storage host;
+    gateways: replicas of the gateway.
     """
 
     hosts: list[str]
@@ -63,6 +64,7 @@ class Declared(t.TypedDict):
     models: list[Model]
     stores: dict[str, str]
     storage: str
+    gateways: int
 
 
 def _gate(name: str, target: str, expected: t.Any, seen: t.Any, remedy: str, ok: bool | None = None) -> Gate:
@@ -175,7 +177,7 @@ def _pool(declared: Declared, model: Model) -> list[str]:
 
 
 def replicas(declared: Declared, seen: Observed) -> Iterator[Gate]:
-    """As many replicas as declared, each with the right answer to every golden prompt, and so through the endpoint."""
+    """As many replicas as declared, each with the right answer to every golden prompt."""
     for model in declared["models"]:
         name, served = model["name"], seen["models"][model["name"]]
         ready = {"asked_for": served["declared"], "ready": len(served["answers"])}
@@ -193,8 +195,21 @@ def replicas(declared: Declared, seen: Observed) -> Iterator[Gate]:
                 remedy,
                 not wrong,
             )
-        remedy = "Run the stage inference; compare the Service with `kubectl -n llm get endpointslices`."
-        yield _gate("endpoint.answers", name, "answers", served["endpoint"] or "answers", remedy)
+
+
+def gateway(declared: Declared, seen: Observed) -> Iterator[Gate]:
+    """Who has a key is answered right, and nobody else is."""
+    found = seen["gateway"]
+    remedy = "Run the stage gateway; `kubectl -n llm get pods` shows which of its pods are missing."
+    yield _gate("gateway.replicas", "gateway", declared["gateways"], found["ready"], remedy)
+    for pod, problem in found["keys"].items():
+        yield _gate("gateway.keys", pod, "the Secret's", problem or "the Secret's", "Run the stage gateway: it tells every replica.")
+    for what, seen_of_it in found["refusals"].items():
+        yield _gate("gateway.refuses", what, "HTTP 401", seen_of_it, "Run the stage gateway, and look at its pods' logs.")
+    for model in declared["models"]:
+        problem = seen["models"][model["name"]]["endpoint"]
+        remedy = "Run the stage gateway; `kubectl -n llm logs deployment/gateway` says whether it finds the replicas."
+        yield _gate("endpoint.answers", model["name"], "answers", problem or "answers", remedy)
 
 
 def judge(declared: Declared, probes: dict[str, Probe | None], seen: Observed | None, problem: str) -> list[Gate]:
@@ -203,4 +218,5 @@ def judge(declared: Declared, probes: dict[str, Probe | None], seen: Observed | 
     if seen is not None:
         found += [*etcd(declared, seen), *node_set(declared, seen), *marks(declared, seen)]
         found += [*gpus_of_cluster(declared, probes, seen), *volumes(declared, probes, seen), *replicas(declared, seen)]
+        found += gateway(declared, seen)
     return found

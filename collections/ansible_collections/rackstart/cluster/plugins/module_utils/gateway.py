@@ -11,11 +11,13 @@ import typing as t
 Model = dict[str, t.Any]
 
 HEADERS = 16 * 1024  # bytes that a request's headers may have
+RUNTIME_PORT = 9999  # on the pod's own loopback, which a port-forward reaches
 PERIOD = 60  # seconds over which a client's requests are counted
 # Nothing but these, as they stand: a path that would have to be decoded or cleaned first is another one.
 ROUTES = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 MODELS = "/v1/models"
 BEARER = {"WWW-Authenticate": "Bearer"}
+LISTING = '{"object": "list", "data": [%[var(txn.list),rtrim(\',\')]]}'
 
 
 class Settings(t.TypedDict):
@@ -36,6 +38,18 @@ def error(status: int, message: str, code: str, when: str, headers: dict[str, st
     body = json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})
     extra = "".join(f" hdr {name} '{value}'" for name, value in (headers or {}).items())
     return f"http-request return status {status} content-type application/json string '{body}'{extra} {when}"
+
+
+def _quoted(text: str) -> str:
+    """As it stands inside double quotes."""
+    return text.replace('"', '\\"')
+
+
+def _listed(name: str) -> str:
+    """A rule that adds a model to the list of those that the key is for."""
+    entry = _quoted(json.dumps({"id": name, "object": "model", "owned_by": "rackstart"}))
+    every, named = "METH_GET { var(txn.models) -m str * }", f"METH_GET {{ var(txn.models) -m sub ,{name}, }}"
+    return f'http-request set-var-fmt(txn.list) "%[var(txn.list)]{entry}," if {every} or {named}'
 
 
 def _global(settings: Settings) -> list[str]:
@@ -75,7 +89,7 @@ def _defaults(settings: Settings) -> list[str]:
 
 def _health(settings: Settings) -> list[str]:
     return [
-        "frontend health",
+        "frontend _health",
         f"bind {settings['health']}",
         "no log",
         "monitor-uri /healthz",
@@ -88,16 +102,15 @@ def _frontend(models: list[Model], settings: Settings) -> list[str]:
     served = {model["name"]: model["served_name"] for model in models}
     names = " ".join(served.values())
     too_large = f"The body is longer than {settings['body']} bytes."
-    listing = json.dumps({"object": "list", "data": [{"id": name, "object": "model", "owned_by": "rackstart"} for name in served.values()]})
     return [
-        "frontend api",
+        "frontend _api",
         f"bind {settings['bind']}",
         # No query, no header and nothing of the body: neither a key nor a prompt is ever in it.
         'log-format "%ci %[var(txn.client)] %HM %[var(txn.path)] %b/%s %ST %B bytes %TR/%Tw/%Tc/%Tr/%Ta ms %tsc"',
-        "http-request set-var(txn.path) path",
         f"acl listing path -m str {MODELS}",
         f"acl serving path -m str {' '.join(ROUTES)}",
         error(404, "There is no such route.", "not_found", "unless METH_GET listing or METH_POST serving"),
+        "http-request set-var(txn.path) path",  # only now: any other may be a key or a prompt in the wrong place
         error(431, f"The headers are longer than {HEADERS} bytes.", "headers_too_long", f"if {{ req.hdrs,length gt {HEADERS} }}"),
         f"http-request set-var(txn.record) http_auth_bearer,sha2(256),hex,lower,map_str({settings['keys']})",
         "http-request set-var(txn.now) date()",
@@ -110,12 +123,14 @@ def _frontend(models: list[Model], settings: Settings) -> list[str]:
             401, "The API key has expired.", "invalid_api_key",
             "if { var(txn.expires) -m int gt 0 } { var(txn.expires),sub(txn.now) lt 1 }", BEARER,
         ),
-        "http-request track-sc0 var(txn.client) table clients",
+        "http-request track-sc0 var(txn.client) table _clients",
         error(
             429, f"More requests in {PERIOD} seconds than this key may make.", "rate_limit_exceeded",
-            "if { var(txn.rate) -m int gt 0 } { sc_http_req_rate(0),sub(txn.rate) gt 0 }", {"Retry-After": str(PERIOD)},
+            "if { var(txn.rate) -m int gt 0 } { sc_gpc0_rate(0),sub(txn.rate) ge 0 }", {"Retry-After": str(PERIOD)},
         ),
-        f"http-request return status 200 content-type application/json string '{listing}' if METH_GET",
+        "http-request sc-inc-gpc0(0)",  # what is refused does not count, or who goes on trying would never be let in again
+        *map(_listed, served.values()),
+        'http-request return status 200 content-type application/json lf-string "' + _quoted(LISTING) + '" if METH_GET',
         error(413, too_large, "too_large", f"if {{ req.body_size gt {settings['body']} }}"),
         # Only now: who has no key fills no buffer.
         "http-request wait-for-body time 30s",
@@ -151,7 +166,7 @@ def _backend(model: Model) -> list[str]:
 
 def configuration(models: list[Model], settings: Settings) -> str:
     """haproxy.cfg. models: name, served_name, and servers: the lines that say where the replicas are."""
-    clients = ["backend clients", f"stick-table type string len 64 size 100k expire {2 * PERIOD}s store http_req_rate({PERIOD}s)"]
+    clients = ["backend _clients", f"stick-table type string len 64 size 100k expire {2 * PERIOD}s store gpc0_rate({PERIOD}s)"]
     resolvers = ["resolvers cluster", "parse-resolv-conf", "accepted_payload_size 8192", "hold valid 1s", "hold obsolete 0s"]
     sections = [
         _global(settings), _defaults(settings), resolvers, _health(settings), _frontend(models, settings), clients,

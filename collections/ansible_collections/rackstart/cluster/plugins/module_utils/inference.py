@@ -1,30 +1,36 @@
-"""Kubernetes objects that serve the models with vLLM."""
+"""Kubernetes objects that serve the models with vLLM, to the gateway alone."""
 
 from __future__ import annotations
 
 import math
 import typing as t
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import pods
+from ansible_collections.rackstart.cluster.plugins.module_utils import golden, pods
 
 Model = dict[str, t.Any]
 Object = dict[str, t.Any]
 
 PORT = 8000
 PRESTOP = 15  # seconds until every proxy has stopped sending requests to a pod that is to stop
+KEY_SECRET = "engine-key"  # its only entry, `key`, is what every engine asks for
 DRAIN = 60  # seconds for requests that are under way
 GRACE = PRESTOP + DRAIN + 15
 PERIOD = 5  # of the startup probe, seconds
+PATIENCE = 60  # seconds for one golden answer of a replica that has just started; on running out it is asked again
 
 
 class Settings(t.TypedDict):
-    """What is the same for all models. image: pinned by digest; claims: name of each model's claim; shm_size: a quantity."""
+    """What is the same for all models.
+
+    image: pinned by digest; claims: name of each model's claim; shm_size: a quantity; key: mark of the engines' key, see pods.mark.
+    """
 
     image: str
     claims: dict[str, str]
     read_only_root: bool
     gpu_memory_utilization: float
     shm_size: str
+    key: str
 
 
 def startup_budget(model: Model) -> int:
@@ -81,12 +87,18 @@ def environment(model: Model) -> dict[str, str]:
 
 
 def _probe(period: int, timeout: int, failures: int) -> Object:
-    return {
-        "httpGet": {"path": "/health", "port": "http"},
-        "periodSeconds": period,
-        "timeoutSeconds": timeout,
-        "failureThreshold": failures,
-    }
+    return {"httpGet": {"path": "/health", "port": "http"}, **_every(period, timeout, failures)}
+
+
+def _every(period: int, timeout: int, failures: int) -> Object:
+    return {"periodSeconds": period, "timeoutSeconds": timeout, "failureThreshold": failures}
+
+
+def _startup(model: Model) -> Object:
+    """A replica takes requests once its golden answers are right, wherever and whenever it starts; no other is replaced before."""
+    each = PATIENCE * max(1, len(model["golden_prompts"]))
+    ask = {"exec": {"command": golden.command(model, PORT, PATIENCE)}}
+    return {**ask, **_every(PERIOD, each, math.ceil(startup_budget(model) / PERIOD))}
 
 
 def _container(model: Model, settings: Settings) -> Object:
@@ -95,9 +107,12 @@ def _container(model: Model, settings: Settings) -> Object:
         "name": "engine",
         "image": settings["image"],
         "args": arguments(model, settings["gpu_memory_utilization"]),
-        "env": [{"name": name, "value": value} for name, value in environment(model).items()],
+        "env": [
+            *({"name": name, "value": value} for name, value in environment(model).items()),
+            pods.secret_variable("VLLM_API_KEY", KEY_SECRET),
+        ],
         "ports": [{"name": "http", "containerPort": PORT}],
-        "startupProbe": _probe(PERIOD, 5, math.ceil(startup_budget(model) / PERIOD)),
+        "startupProbe": _startup(model),
         "readinessProbe": _probe(5, 5, 3),
         "livenessProbe": _probe(10, 10, 6),
         # While it drains the engine refuses new requests, so it must not be told to before the proxies know.
@@ -152,22 +167,20 @@ def deployment(model: Model, settings: Settings) -> Object:
             "strategy": rolling if model["replicas"] > 1 else {"type": "Recreate"},
             "progressDeadlineSeconds": rollout_budget(model),
             "revisionHistoryLimit": 3,
-            "template": {"metadata": {"labels": labels}, "spec": spec},
+            "template": {"metadata": {"labels": labels, "annotations": {"rackstart.io/engine-key": settings["key"]}}, "spec": spec},
         },
     }
 
 
 def service(model: Model) -> Object:
-    """Port 80 of the model's name, and a port of every node when one is asked for."""
+    """The addresses of the ready replicas under the model's name in the cluster's DNS: the gateway chooses among them itself."""
     labels = pods.labels(model["name"], "inference")
-    port: Object = {"name": "http", "protocol": "TCP", "port": 80, "targetPort": "http"}
-    if model.get("node_port"):
-        port["nodePort"] = model["node_port"]
+    port: Object = {"name": "http", "protocol": "TCP", "port": PORT, "targetPort": "http"}
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": model["name"], "namespace": pods.NAMESPACE, "labels": labels},
-        "spec": {"type": "NodePort" if model.get("node_port") else "ClusterIP", "selector": pods.selector(labels), "ports": [port]},
+        "spec": {"type": "ClusterIP", "clusterIP": "None", "selector": pods.selector(labels), "ports": [port]},
     }
 
 
@@ -182,8 +195,16 @@ def disruption_budget(model: Model) -> Object:
     }
 
 
+def network_policy() -> Object:
+    """Engines answer the gateway and who reads their metrics, and ask nobody but DNS: a model's weights may hold code."""
+    labels = pods.labels("engines", "inference")
+    return pods.network_policy(
+        "engines", labels, {"app.kubernetes.io/component": "inference"}, [pods.admitted(PORT, "gateway", "monitoring")], [pods.TO_DNS]
+    )
+
+
 def foundation(image: str) -> list[Object]:
-    """Namespace, service account, and the engine's image on every GPU node before any replica needs it."""
+    """Namespace, service account, network policy, and the engine's image on every GPU node before any replica needs it."""
     labels = pods.labels("engine", "prepull")
     container = {
         "name": "image",
@@ -199,9 +220,14 @@ def foundation(image: str) -> list[Object]:
         "metadata": {"name": "inference", "namespace": pods.NAMESPACE, "labels": pods.labels("inference", "inference")},
         "automountServiceAccountToken": False,
     }
-    return [pods.namespace(), account, pods.daemon_set("prepull-engine", labels, pods.spec([container], [], {}, grace=1))]
+    return [pods.namespace(), account, network_policy(), pods.daemon_set("prepull-engine", labels, pods.spec([container], [], {}, grace=1))]
 
 
-def objects(models: list[Model], settings: Settings) -> list[Object]:
-    """Everything that serves the models, in the order to apply it."""
-    return [item for model in models for item in (service(model), disruption_budget(model), deployment(model, settings))]
+def objects(models: list[Model]) -> list[Object]:
+    """What leads to the replicas of each model, and bounds how many of them may be away."""
+    return [item for model in models for item in (service(model), disruption_budget(model))]
+
+
+def deployments(models: list[Model], settings: Settings) -> list[Object]:
+    """The replicas of every model."""
+    return [deployment(model, settings) for model in models]

@@ -1,17 +1,21 @@
-"""What the verdict sees of the cluster: read anew from the API, from inside pods and through the endpoints."""
+"""What the verdict sees of the cluster: read anew from the API, from inside pods and through the gateway."""
 
 from __future__ import annotations
 
 import concurrent.futures
-import http.client
-import json
 import typing as t
-import urllib.parse
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import api, capacity, operator, pods, prompts, workloads
+from ansible_collections.rackstart.cluster.plugins.module_utils import (
+    api,
+    capacity,
+    gateway_client,
+    gateway_replicas,
+    operator,
+    pods,
+    prompts,
+    workloads,
+)
 
-# Seconds for a connection: a replica on a host that is gone answers nothing, and would take the whole time of an answer.
-CONNECT = 10
 # Prints the manifest's hash, then what happens to somebody who writes.
 LOOK = "sha256sum < /model/MANIFEST.sha256 | cut -d' ' -f1; if (: > /model/.written) 2>&1; then rm -f /model/.written; echo WRITABLE; fi"
 
@@ -37,10 +41,27 @@ class Served(t.TypedDict):
     endpoint: str
 
 
+class Gateway(t.TypedDict):
+    """ready: replicas; keys: what is wrong with those of each; refusals: by gateway_client.KEYS; clients: that have a key."""
+
+    ready: int
+    keys: dict[str, str]
+    refusals: dict[str, str]
+    clients: list[str]
+
+
+class Asked(t.TypedDict):
+    """How the gateway is asked. key: Rackstart's own."""
+
+    address: gateway_client.Address
+    key: str
+
+
 class Observed(t.TypedDict):
-    """The cluster at one moment. nodes: by name; endpoint of a model: its problem, empty when it answers right."""
+    """The cluster at one moment. nodes: by name; endpoint of a model: its problem, empty when the gateway gives a right answer."""
 
     nodes: dict[str, api.Object]
+    gateway: Gateway
     policy: api.Object | None
     models: dict[str, Served]
 
@@ -64,38 +85,21 @@ def mounts(cluster: api.Cluster, claim: str) -> list[Mount]:
         return list(pool.map(lambda pod: _mount(cluster, pod), (pod for pod in found if not pod["metadata"].get("deletionTimestamp"))))
 
 
-def ask_endpoint(url: str, model: dict[str, t.Any], timeout: int) -> str:
-    """What is wrong with the answer to the first golden prompt through an endpoint; nothing when it is right."""
-    parts, prompt = urllib.parse.urlsplit(url), model["golden_prompts"][0]
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=CONNECT)
-    try:
-        connection.connect()
-        connection.sock.settimeout(timeout)
-        headers = {"Content-Type": "application/json"}
-        connection.request("POST", f"{parts.path}/chat/completions", json.dumps(prompts.request(model, prompt)), headers)
-        response = connection.getresponse()
-        text = response.read().decode(errors="replace")
-        if response.status != 200:
-            return f"HTTP {response.status}: {text[:200]}"
-        answer = json.loads(text)["choices"][0]["message"].get("content") or ""
-        return "" if prompts.right(prompt["expect"], answer) else f"answered {answer!r}, not {prompt['expect']!r}"
-    except (OSError, http.client.HTTPException, ValueError, KeyError, IndexError) as error:
-        return f"{type(error).__name__}: {error}"
-    finally:
-        connection.close()
+def _gateway(cluster: api.Cluster, asked: Asked, timeout: int) -> Gateway:
+    rows = gateway_replicas.stored(cluster)[1]
+    return {
+        "ready": len(gateway_replicas.ready(cluster)),
+        "keys": gateway_replicas.problems(cluster),
+        "refusals": gateway_client.refusals(asked["address"], timeout),
+        "clients": sorted({key.client for key in rows}),
+    }
 
 
-def backends(cluster: api.Cluster, service: str) -> str:
-    """What is wrong with a Service that opens no port of the nodes: nothing when it has a ready replica behind it."""
-    slices = cluster.list("discovery.k8s.io/v1", "EndpointSlice", pods.NAMESPACE, f"kubernetes.io/service-name={service}")
-    ready = [item for part in slices for item in part.get("endpoints") or [] if (item.get("conditions") or {}).get("ready")]
-    return "" if ready else "the Service has no ready replica behind it"
-
-
-def observe(cluster: api.Cluster, models: list[dict[str, t.Any]], claims: dict[str, str], urls: dict[str, str], timeout: int) -> Observed:
-    """Looks at everything once. urls: of the models that open a port; timeout: seconds for one answer."""
+def observe(cluster: api.Cluster, models: list[dict[str, t.Any]], claims: dict[str, str], asked: Asked, timeout: int) -> Observed:
+    """Looks at everything once. timeout: seconds for one answer."""
     seen: Observed = {
         "nodes": {node["metadata"]["name"]: node for node in cluster.list("v1", "Node")},
+        "gateway": _gateway(cluster, asked, timeout),
         "policy": cluster.get("nvidia.com/v1", "ClusterPolicy", operator.POLICY),
         "models": {},
     }
@@ -110,6 +114,6 @@ def observe(cluster: api.Cluster, models: list[dict[str, t.Any]], claims: dict[s
             "declared": deployment["spec"]["replicas"] if deployment else None,
             "answers": answers,
             "caches": capacity.caches(cluster, name, [answer["pod"] for answer in answers]),
-            "endpoint": ask_endpoint(urls[name], model, timeout) if name in urls else backends(cluster, name),
+            "endpoint": gateway_client.answer_problem(asked["address"], asked["key"], model, timeout),
         }
     return seen

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import typing as t
 
 Object = dict[str, t.Any]
@@ -46,6 +48,51 @@ def namespace() -> Object:
                 "pod-security.kubernetes.io/warn": "restricted",
             },
         },
+    }
+
+
+def mark(*contents: str) -> str:
+    """Tells one content from another and nothing else of it: in a pod's annotations, what makes new pods when it changes."""
+    return hashlib.sha256("\0".join(contents).encode()).hexdigest()[:16]
+
+
+def secret(data: dict[str, str], name: str, component: str, kind: str = "Opaque") -> Object:
+    """A Secret. data: text by name."""
+    meta = {"name": name, "namespace": NAMESPACE, "labels": labels(name, component)}
+    held = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": meta, "data": held}
+
+
+def secret_variable(variable: str, name: str) -> Object:
+    """A container's variable that holds the entry `key` of a Secret, and so is in no argument and no manifest."""
+    return {"name": variable, "valueFrom": {"secretKeyRef": {"name": name, "key": "key"}}}
+
+
+# To the cluster's DNS, whose pods k3s labels so.
+TO_DNS: Object = {
+    "to": [
+        {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+            "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+        }
+    ],
+    "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+}
+
+
+def admitted(port: int, *components: str) -> Object:
+    """Rule that lets pods of some components in."""
+    peers = [{"podSelector": {"matchLabels": {"app.kubernetes.io/component": component}}} for component in components]
+    return {"from": peers, "ports": [{"protocol": "TCP", "port": port}]}
+
+
+def network_policy(name: str, all_labels: dict[str, str], match: dict[str, str], ingress: list[Object], egress: list[Object]) -> Object:
+    """What pods may be reached by, and reach; all else is closed."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": all_labels},
+        "spec": {"podSelector": {"matchLabels": match}, "policyTypes": ["Ingress", "Egress"], "ingress": ingress, "egress": egress},
     }
 
 

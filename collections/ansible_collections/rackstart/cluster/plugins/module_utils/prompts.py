@@ -1,41 +1,27 @@
-"""Golden prompts: questions with one right answer, asked of a single replica."""
+"""Golden prompts, asked of single replicas from outside."""
 
 from __future__ import annotations
 
 import concurrent.futures
 import typing as t
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import api, inference, pods, workloads
+from ansible_collections.rackstart.cluster.plugins.module_utils import api, golden, inference, pods, workloads
 
 Answer = dict[str, t.Any]
 AT_ONCE = 8  # replicas that are asked at the same time
 TRIES = 2  # of a prompt that is not answered: the way to a replica leads through the API, which may be away for a moment
 
 
-def request(model: dict[str, t.Any], prompt: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Body of a chat completion that always gets the same answer."""
-    return {
-        "model": model["served_name"],
-        "messages": [{"role": "user", "content": prompt["prompt"]}],
-        "temperature": 0,
-        "seed": 0,
-        "max_tokens": prompt.get("max_tokens", 32),
-    }
-
-
-def right(expected: str, answer: str) -> bool:
-    """The answer holds the expected text."""
-    return bool(expected.strip()) and expected.strip() in answer
-
-
-def _ask(cluster: api.Cluster, model: dict[str, t.Any], pod: api.Object, timeout: int) -> Answer:
+def _ask(cluster: api.Cluster, model: dict[str, t.Any], pod: api.Object, timeout: int, key: str) -> Answer:
     name = pod["metadata"]["name"]
     asked = []
     for prompt in model["golden_prompts"]:
         result = {"prompt": prompt["prompt"], "expect": prompt["expect"], "answer": "", "problem": ""}
         for _ in range(TRIES):
             try:
-                found = cluster.post(pods.NAMESPACE, name, inference.PORT, "/v1/chat/completions", request(model, prompt), timeout)
+                found = cluster.post(
+                    pods.NAMESPACE, name, inference.PORT, "/v1/chat/completions", golden.request(model, prompt), timeout, key
+                )
                 result |= {"answer": found["choices"][0]["message"].get("content") or "", "problem": ""}
                 break
             except (api.ClusterError, KeyError, IndexError) as error:
@@ -53,9 +39,9 @@ def replicas(cluster: api.Cluster, model: dict[str, t.Any]) -> list[api.Object]:
 
 def ask_all(cluster: api.Cluster, model: dict[str, t.Any], timeout: int) -> list[Answer]:
     """Every ready replica's answer to every golden prompt of the model. timeout: seconds for one answer."""
-    found = replicas(cluster, model)
+    found, key = replicas(cluster, model), cluster.secret(pods.NAMESPACE, inference.KEY_SECRET).get("key", "")
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda pod: _ask(cluster, model, pod, timeout), found))
+        return list(pool.map(lambda pod: _ask(cluster, model, pod, timeout, key), found))
 
 
 def wrong(answer: Answer) -> list[str]:
@@ -63,5 +49,5 @@ def wrong(answer: Answer) -> list[str]:
     return [
         f"{answer['pod']} on {answer['node']}: {item['prompt']!r}: {item['problem'] or repr(item['answer'])}, expected {item['expect']!r}"
         for item in answer["prompts"]
-        if item["problem"] or not right(item["expect"], item["answer"])
+        if item["problem"] or not golden.right(item["expect"], item["answer"])
     ]

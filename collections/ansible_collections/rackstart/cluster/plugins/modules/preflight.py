@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.rackstart.cluster.plugins.module_utils import artifacts, checks, checks_models, checks_outside
+from ansible_collections.rackstart.cluster.plugins.module_utils import artifacts, certificates, checks, checks_models, checks_outside
 
 DOCUMENTATION = """
 module: preflight
@@ -22,7 +22,7 @@ description:
 options:
   look:
     description: "What C(checks.judge) takes, but for what is found here: sizes, arguments, quantizations, unlocked, mirror, artifacts,
-      k3s_version, token and today."
+      certificate, k3s_version, token and today."
     type: dict
     required: true
   artifacts_file:
@@ -78,6 +78,17 @@ def read(path: str) -> dict[str, Any]:
     return (yaml.safe_load(file.read_text()) or {}) if file.exists() else {}
 
 
+def certificate_problem(gateway: dict[str, Any]) -> str:
+    """What is wrong with a certificate of the user's."""
+    if not gateway["certificate"] and not gateway["private_key"]:
+        return ""
+    try:
+        certificates.given(Path(gateway["certificate"]).expanduser(), Path(gateway["private_key"]).expanduser(), gateway["address"])
+    except certificates.CertificateProblem as error:
+        return str(error)
+    return ""
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -104,6 +115,7 @@ def main() -> None:
         "sizes": checks_outside.sizes(params["hub"], params["token"], checks_models.complete(params["look"]["models"])),
         "k3s_version": declared["files"]["k3s"]["version"],
         "token": bool(params["token"]),
+        "certificate": certificate_problem(params["look"]["gateway"]),
         "today": date.today().isoformat(),
     }
     found = checks.judge(look)

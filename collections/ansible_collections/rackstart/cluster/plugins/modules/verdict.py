@@ -9,7 +9,7 @@ import shlex
 import tempfile
 from pathlib import Path
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import api, gates, observe, prompts
+from ansible_collections.rackstart.cluster.plugins.module_utils import api, gates, gateway_client, golden, observe
 
 DOCUMENTATION = """
 module: verdict
@@ -35,15 +35,19 @@ options:
     type: dict
     required: true
   declared:
-    description: "What the inventory declares: hosts, servers, away, marks, gpus, models, stores and storage."
+    description: "What the inventory declares: hosts, servers, away, marks, gpus, models, stores, storage and gateways."
     type: dict
     required: true
   claims:
     description: Name of each model to the name of its claim.
     type: dict
     required: true
-  address:
-    description: Address of a GPU node, through which models with a node port are reached.
+  gateway:
+    description: "How the gateway is asked: host, port, ca (PEM files of authorities), and authority, the one of them that is ours."
+    type: dict
+    required: true
+  key:
+    description: Rackstart's own key at the gateway.
     type: str
     required: true
   timeout:
@@ -69,7 +73,8 @@ EXAMPLES = """
     probes: "{{ probes }}"
     declared: "{{ declared }}"
     claims: "{{ claims }}"
-    address: 10.0.0.21
+    gateway: {host: 10.0.0.11, port: 30443, ca: [], authority: ""}
+    key: "{{ vault_gateway_key }}"
 """
 
 RETURN = """
@@ -80,16 +85,14 @@ verdict:
 """
 
 
-def endpoints(models: list[dict], address: str, kubeconfig: str) -> list[dict]:
-    """Address of each model and a line to paste; a model without a node port is reached through a port-forward of kubectl."""
+def endpoints(models: list[dict], host: str, port: int, authority: str) -> list[dict]:
+    """Address of each model and a line to paste, which takes the key from the shell's KEY without naming it to other processes."""
+    trust, url = f" --cacert {shlex.quote(authority)}" if authority else "", f"https://{host}:{port}/v1"
+    header = """--header @<(printf 'Authorization: Bearer %s' "$KEY") --header 'Content-Type: application/json'"""
     found = []
     for model in models:
-        url = f"http://{address}:{model['node_port']}/v1" if model.get("node_port") else "http://127.0.0.1:8000/v1"
-        body = json.dumps(prompts.request(model, model["golden_prompts"][0]))
-        curl = f"curl -sS {url}/chat/completions -H 'Content-Type: application/json' -d {shlex.quote(body)}"
-        if not model.get("node_port"):
-            forward = f"kubectl --kubeconfig {shlex.quote(kubeconfig)} -n llm port-forward service/{model['name']} 8000:80"
-            curl = f"{forward} & {curl.replace('curl', 'curl --retry 9 --retry-connrefused', 1)}"
+        body = json.dumps(golden.request(model, model["golden_prompts"][0]))
+        curl = f"curl -sS{trust} {url}/chat/completions {header} -d {shlex.quote(body)}"
         found.append({"model": model["name"], "url": url, "curl": curl})
     return found
 
@@ -116,18 +119,20 @@ def main() -> None:
             "probes": {"type": "dict", "required": True},
             "declared": {"type": "dict", "required": True},
             "claims": {"type": "dict", "required": True},
-            "address": {"type": "str", "required": True},
+            "gateway": {"type": "dict", "required": True},
+            "key": {"type": "str", "required": True, "no_log": True},
             "timeout": {"type": "int", "default": 120},
         }
     )
     params = module.params
     declared: gates.Declared = params["declared"]
-    found = endpoints(declared["models"], params["address"], str(params["kubeconfig"] or "KUBECONFIG"))
-    urls = {entry["model"]: entry["url"] for entry, model in zip(found, declared["models"], strict=True) if model.get("node_port")}
+    gateway = params["gateway"]
+    address: gateway_client.Address = {"host": gateway["host"], "port": int(gateway["port"]), "ca": gateway["ca"]}
+    asked: observe.Asked = {"address": address, "key": params["key"]}
     seen, problem = None, "" if params["server"] else "no server is ready"
     if not problem:
         try:
-            seen = observe.observe(api.Cluster(module), declared["models"], params["claims"], urls, params["timeout"])
+            seen = observe.observe(api.Cluster(module), declared["models"], params["claims"], asked, params["timeout"])
         except (api.ClusterError, *api.ERRORS) as error:
             problem = api.reason(error)
     judged = gates.judge(declared, {host: probe or None for host, probe in params["probes"].items()}, seen, problem)
@@ -138,7 +143,8 @@ def main() -> None:
         "generated": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "green": not closed,
         "gates": judged,
-        "endpoints": found,
+        "endpoints": endpoints(declared["models"], address["host"], address["port"], gateway["authority"]),
+        "clients": seen["gateway"]["clients"] if seen else [],
         "caches": [cache for served in (seen or {"models": {}})["models"].values() for cache in served["caches"]],
     }
     if not module.check_mode:

@@ -1,0 +1,198 @@
+#!/usr/bin/python
+"""Clients' keys at the gateway."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import datetime
+import time
+import typing as t
+from collections.abc import Callable
+
+from ansible_collections.rackstart.cluster.plugins.module_utils import api, gateway_keys, gateway_objects, gateway_replicas, pods
+from ansible_collections.rackstart.cluster.plugins.module_utils.gateway_keys import Key, KeyProblem
+
+DOCUMENTATION = """
+module: gateway_keys
+short_description: Clients' keys at the gateway
+description:
+  - Keeps the SHA-256 of every key, with what it may do, in the Secret C(gateway-keys), and tells every replica of the gateway at once.
+  - A replica that starts later reads the Secret. None is restarted.
+author: The Rackstart authors
+options:
+  state:
+    description:
+      - C(present) gives a new client a key. C(rotated) gives a client a further one; the one before ends after O(overlap).
+      - C(absent) ends all keys of a client. C(own) sees to it that Rackstart's own client has just this key. C(listed) only looks.
+    type: str
+    choices: [present, rotated, absent, own, listed]
+    required: true
+  client:
+    description: Name of the client, as the gateway's log shows it.
+    type: str
+    default: ""
+  sha256:
+    description: SHA-256 of the new key, in hexadecimal digits.
+    type: str
+    default: ""
+  models:
+    description: Served names that the key is for; every one when there are none.
+    type: list
+    elements: str
+    default: []
+  rate:
+    description: Requests a minute that each replica of the gateway lets through; 0 for any number.
+    type: int
+    default: 0
+  expires:
+    description: Seconds since 1970 from which on the key is refused; 0 for never.
+    type: int
+    default: 0
+  overlap:
+    description: Seconds that the key before a rotated one goes on.
+    type: int
+    default: 0
+  timeout:
+    description: Seconds for every replica to be told.
+    type: int
+    default: 60
+extends_documentation_fragment:
+  - kubernetes.core.k8s_auth_options
+requirements:
+  - kubernetes >= 24.2.0
+attributes:
+  check_mode:
+    description: Says whether it would change something.
+    support: full
+"""
+
+EXAMPLES = """
+- name: End the keys of a client
+  rackstart.cluster.gateway_keys:
+    state: absent
+    client: batch-jobs
+"""
+
+RETURN = """
+keys:
+  description: Every key's client, models, rate, expires and created (in ISO 8601, empty for never), and its SHA-256's first digits.
+  type: list
+  elements: dict
+  returned: success
+told:
+  description: Names of the replicas that hold these keys now.
+  type: list
+  elements: str
+  returned: success
+"""
+
+TRIES = 5  # when somebody else writes the Secret in between
+
+
+def change(params: dict[str, t.Any], keys: list[Key], now: int) -> list[Key]:
+    """The keys after what was asked. Raises KeyProblem."""
+    state, client = params["state"], params["client"]
+    if state == "listed":
+        return keys
+    if state == "absent":
+        return gateway_keys.revoked(keys, client)
+    if state == "rotated":
+        return gateway_keys.rotated(keys, client, params["sha256"], params["overlap"], now)
+    new = Key(params["sha256"], client, params["expires"], params["rate"], tuple(params["models"]), now)
+    return gateway_keys.ensured(keys, new) if state == "own" else gateway_keys.added(keys, new, now)
+
+
+def store(cluster: api.Cluster, changed: Callable[[list[Key]], list[Key]], dry: bool) -> tuple[list[Key], bool]:
+    """The keys as the Secret holds them now, and whether it changed."""
+    for _ in range(TRIES):
+        live, keys = gateway_replicas.stored(cluster)
+        wanted = changed(keys)
+        if (live is not None and wanted == keys) or dry:
+            return wanted, live is None or wanted != keys
+        secret = pods.secret({gateway_objects.KEYS_FILE: gateway_keys.text(wanted)}, gateway_objects.KEYS_SECRET, "gateway")
+        resource = cluster.resource("v1", "Secret")
+        try:
+            if live is None:
+                resource.create(body=secret, namespace=pods.NAMESPACE)
+            else:
+                secret["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
+                resource.replace(body=secret, namespace=pods.NAMESPACE)
+            return wanted, True
+        except api.ERRORS as error:
+            if getattr(error, "status", None) != 409:
+                raise
+    raise api.ClusterError("The Secret of the keys is written by others all the time; run again.")
+
+
+def tell(cluster: api.Cluster, keys: list[Key], budget: int) -> tuple[list[str], bool]:
+    """Names of the replicas that hold the keys, and whether one of them did not before. budget: seconds, 0 for those that are ready now."""
+    done: dict[str, t.Any] = {}
+    problem: dict[str, t.Any] = {}
+
+    def one(pod: str) -> tuple[str, bool | str]:
+        try:
+            return pod, gateway_replicas.told(cluster, pod, keys)
+        except api.ClusterError as error:
+            return pod, str(error)
+
+    def look() -> bool | None:
+        problem.clear()
+        names = {pod["metadata"]["name"] for pod in gateway_replicas.found(cluster)} - done.keys()
+        ready = names & set(gateway_replicas.ready(cluster))
+        problem.update(dict.fromkeys(names - ready, "is not ready"))
+        with concurrent.futures.ThreadPoolExecutor(gateway_replicas.AT_ONCE) as pool:
+            for pod, said in pool.map(one, sorted(ready)):
+                (problem if isinstance(said, str) else done)[pod] = said
+        return None if problem and budget else True
+
+    advice = f"Delete what does not answer: kubectl --namespace {pods.NAMESPACE} delete pod"
+    api.poll(
+        look, budget, lambda: f"Kept, but not known to every replica: {', '.join(map(' '.join, problem.items()))}. {advice}", every=0.5
+    )
+    return sorted(done), any(done.values())
+
+
+def shown(key: Key) -> dict[str, t.Any]:
+    def at(seconds: int) -> str:
+        return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds") if seconds else ""
+
+    return {
+        "client": key.client,
+        "models": list(key.models),
+        "rate": key.rate,
+        "expires": at(key.expires),
+        "created": at(key.created),
+        "sha256": key.sha256[:12],
+    }
+
+
+def main() -> None:
+    module = api.module(
+        {
+            "state": {"type": "str", "choices": ["present", "rotated", "absent", "own", "listed"], "required": True},
+            "client": {"type": "str", "default": ""},
+            "sha256": {"type": "str", "default": ""},
+            "models": {"type": "list", "elements": "str", "default": []},
+            "rate": {"type": "int", "default": 0},
+            "expires": {"type": "int", "default": 0},
+            "overlap": {"type": "int", "default": 0},
+            "timeout": {"type": "int", "default": 60},
+        }
+    )
+    params, told, changed = module.params, [], False
+    try:
+        cluster = api.Cluster(module)
+        keys, changed = store(cluster, lambda before: change(params, before, int(time.time())), module.check_mode)
+        if module.check_mode:
+            changed = changed or any(gateway_replicas.problems(cluster).values())
+        elif params["state"] != "listed":
+            # The role mends a gateway that may not run at all; who ends a key has to know that it is refused everywhere.
+            told, differed = tell(cluster, keys, 0 if params["state"] == "own" else params["timeout"])
+            changed = changed or differed
+    except (KeyProblem, api.ClusterError, *api.ERRORS) as error:
+        module.fail_json(msg=str(error) if isinstance(error, KeyProblem) else api.reason(error))
+    module.exit_json(changed=changed, keys=[shown(key) for key in keys], told=told)
+
+
+if __name__ == "__main__":
+    main()
