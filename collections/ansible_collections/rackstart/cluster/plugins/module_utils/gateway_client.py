@@ -7,7 +7,7 @@ import json
 import ssl
 import typing as t
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import golden
+from ansible_collections.rackstart.cluster.plugins.module_utils import gateway, golden
 
 CONNECT = 10  # seconds for a connection
 KEYS = ("no key", "a wrong key")  # that have to be refused
@@ -44,7 +44,7 @@ def refusals(address: Address, timeout: int) -> dict[str, str]:
     found = {}
     for what, key in zip(KEYS, (None, WRONG), strict=True):
         try:
-            found[what] = f"HTTP {ask(address, key, '/v1/models', None, timeout)[0]}"
+            found[what] = f"HTTP {ask(address, key, gateway.MODELS, None, timeout)[0]}"
         except (OSError, http.client.HTTPException) as error:
             found[what] = f"{type(error).__name__}: {error}"
     return found
@@ -53,7 +53,7 @@ def refusals(address: Address, timeout: int) -> dict[str, str]:
 def listed(address: Address, key: str, timeout: int) -> list[str] | str:
     """Names of the models that a key is for, or what went wrong."""
     try:
-        status, text = ask(address, key, "/v1/models", None, timeout)
+        status, text = ask(address, key, gateway.MODELS, None, timeout)
         return [str(entry["id"]) for entry in json.loads(text)["data"]] if status == 200 else f"HTTP {status}: {text[:200]}"
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
         return f"{type(error).__name__}: {error}"

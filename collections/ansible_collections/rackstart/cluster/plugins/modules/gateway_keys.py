@@ -9,7 +9,7 @@ import time
 import typing as t
 from collections.abc import Callable
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import api, gateway_keys, gateway_objects, gateway_replicas, pods
+from ansible_collections.rackstart.cluster.plugins.module_utils import api, gateway_keys, gateway_objects, gateway_replicas, pods, workloads
 from ansible_collections.rackstart.cluster.plugins.module_utils.gateway_keys import Key, KeyProblem
 
 DOCUMENTATION = """
@@ -137,11 +137,11 @@ def tell(cluster: api.Cluster, keys: list[Key], budget: int) -> tuple[list[str],
 
     def look() -> bool | None:
         problem.clear()
-        names = {pod["metadata"]["name"] for pod in gateway_replicas.found(cluster)} - done.keys()
-        ready = names & set(gateway_replicas.ready(cluster))
-        problem.update(dict.fromkeys(names - ready, "is not ready"))
+        ready = {pod["metadata"]["name"]: workloads.pod_ready(pod) for pod in gateway_replicas.found(cluster)}
+        left = ready.keys() - done.keys()
+        problem.update({pod: "is not ready" for pod in left if not ready[pod]})
         with concurrent.futures.ThreadPoolExecutor(gateway_replicas.AT_ONCE) as pool:
-            for pod, said in pool.map(one, sorted(ready)):
+            for pod, said in pool.map(one, sorted(pod for pod in left if ready[pod])):
                 (problem if isinstance(said, str) else done)[pod] = said
         return None if problem and budget else True
 
