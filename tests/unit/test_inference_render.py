@@ -62,6 +62,7 @@ def test_budgets_follow_from_the_declared_start(seconds: int) -> None:
     assert grace >= engine["lifecycle"]["preStop"]["sleep"]["seconds"] + drain + 15
     assert engine["livenessProbe"]["periodSeconds"] * engine["livenessProbe"]["failureThreshold"] > 15
     assert inference.total_budget([MODEL | {"startup_seconds": seconds}]) >= 2 * found["progressDeadlineSeconds"]
+    assert inference.total_budget([MODEL | {"startup_seconds": seconds, "replicas": 0}]) >= found["progressDeadlineSeconds"]
 
 
 def test_the_models_own_words_come_last() -> None:

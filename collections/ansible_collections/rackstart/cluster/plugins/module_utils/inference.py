@@ -44,8 +44,8 @@ def rollout_budget(model: Model) -> int:
 
 
 def total_budget(models: list[Model]) -> int:
-    """Seconds for every replica of every model to be replaced: models side by side, replicas one after the other."""
-    return max((rollout_budget(model) * int(model["replicas"]) for model in models), default=0)
+    """Seconds for every replica of every model to be replaced, or to stop: models side by side, replicas one after the other."""
+    return max((rollout_budget(model) * max(1, int(model["replicas"])) for model in models), default=0)
 
 
 def arguments(model: Model, gpu_memory_utilization: float = 0.92) -> list[str]:
