@@ -57,7 +57,7 @@ Weights in 16 bits, hosts of {HOST} GPUs, GiB per GPU.
 PREPARING = f"{checks_start.COMPILED} s to prepare ({checks_start.PREPARED} s with `--enforce-eager`)"
 ASKED = {
     "`startup_seconds`": f"weights x `replicas` / the speed of the store's disk or link, measured on a published file, + {PREPARING}",
-    "`resources.limits.memory`": f"weights / {checks_start.CACHED} + {checks_start.BESIDE >> 10} GiB: up to there NFS is read ahead",
+    "`resources.limits.memory`": f"weights / {checks_start.CACHED} + {checks_start.BESIDE['vllm'] >> 10} GiB: so far NFS is read ahead",
     "`inference_shm_size`": f"{checks_start.SHM[True]} MiB for several GPUs, {checks_start.SHM[False]} MiB for one",
 }
 TAIL = """

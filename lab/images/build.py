@@ -10,6 +10,7 @@ from lab.gpu_operator import build as gpu_operator
 from lab.images import debian
 from lab.images.modules import Module, compile_module
 from lab.images.oci import Image, Storage
+from lab.ollama import build as ollama
 from lab.shell import run
 
 HERE = Path(__file__).parent
@@ -36,7 +37,7 @@ def artifact() -> Path:
         "operator": gpu_operator.artifact(),
         "prometheus": _program(PROMETHEUS),
     }
-    parts = {"debian": debian.artifact(), "haproxy": debian.haproxy(), **programs}
+    parts = {"debian": debian.artifact(), "haproxy": debian.haproxy(), "ollama": ollama.artifact(), **programs}
 
     def make(out: Path) -> None:
         storage, digests = Storage(out), {}
@@ -92,6 +93,9 @@ def _images(parts: dict[str, Path], roots: Path) -> Iterator[Image]:
     (engine / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nvllm:x:2000:0:vLLM:/tmp:/bin/sh\n")
     (engine / "etc/group").write_text("root:x:0:vllm\n")
     yield Image("docker.io/vllm/vllm-openai:v0.32.0", engine, ["vllm", "serve"], user="2000:0", env={"HOME": "/tmp"})
+
+    server = shutil.copytree(parts["debian"] / "ollama", roots / "ollama", symlinks=True)
+    yield Image("docker.io/ollama/ollama:0.17.4", _root(server, {"usr/bin/ollama": parts["ollama"] / "ollama"}), ["ollama"], ["serve"])
 
 
 def _root(root: Path, files: dict[str, Path]) -> Path:

@@ -9,13 +9,14 @@ from lab.shell import run
 
 TOOLS = ["busybox-static", "catatonit"]
 ENGINE = ["coreutils", "dash", "libgomp1", "libnuma1", "libstdc++6", "util-linux"]  # what lab/engine needs of an image; vLLM calls lscpu
+OLLAMA = ["bash", "coreutils", "libstdc++6", "sed"]  # bash, which probes use, is in Ollama's own image too
 LEFT_OUT = ["/usr/share/*", "/usr/lib/systemd/*", "/usr/lib/x86_64-linux-gnu/gconv/*", "/var/*"]
 
 
 def artifact() -> Path:
-    """A directory with `tools` and `engine`, two small root file systems without device nodes."""
+    """A directory with `tools`, `engine` and `ollama`, small root file systems without device nodes."""
 
-    return _unpacked("image-debian", {"tools": TOOLS, "engine": ENGINE})
+    return _unpacked("image-debian", {"tools": TOOLS, "engine": ENGINE, "ollama": OLLAMA})
 
 
 def haproxy() -> Path:

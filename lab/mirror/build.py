@@ -75,7 +75,7 @@ def _revisions(hub: Path) -> dict[str, dict[str, list[dict[str, object]]]]:
         for file in sorted(path for path in revision.rglob("*") if path.is_file()):
             data, name = file.read_bytes(), str(file.relative_to(revision))
             entry: dict[str, object] = {"path": name, "size": len(data)}
-            if name.endswith(".safetensors"):
+            if name.endswith((".safetensors", ".gguf")):
                 entry["lfs"] = hashlib.sha256(data).hexdigest()
                 data = f"version https://git-lfs.github.com/spec/v1\noid sha256:{entry['lfs']}\nsize {len(data)}\n".encode()
                 entry["pointer"] = len(data)

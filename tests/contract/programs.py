@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import certificates, inference
+from ansible_collections.rackstart.cluster.plugins.module_utils import certificates
+from ansible_collections.rackstart.cluster.plugins.module_utils import vllm as vllm_of_a_pod
 
 from lab.engine import build as engine
 from lab.k3s import build as k3s
@@ -66,9 +67,9 @@ def vllm(folder: Path, port: int) -> Iterator[str]:
     """The pinned engine with the lab's model, which has answered once; yields its address."""
     weights = model.artifact() / REPOSITORY / revision()
     served = {"served_name": "tiny", "context_length": 256, "dtype": "bfloat16", "gpus_per_replica": 1, "extra_args": ["--enforce-eager"]}
-    arguments = [argument for argument in inference.arguments(served, 0.1) if not argument.startswith("--port")]
+    arguments = [argument for argument in vllm_of_a_pod.arguments(served, 0.1) if not argument.startswith("--port")]
     command = [engine.artifact() / "bin/vllm", "serve", weights, *arguments[1:], "--host=127.0.0.1", f"--port={port}"]
-    environment = inference.environment({}) | {"HOME": folder, "VLLM_CACHE_ROOT": folder / "cache", "XDG_CONFIG_HOME": folder}
+    environment = vllm_of_a_pod.environment({}) | {"HOME": folder, "VLLM_CACHE_ROOT": folder / "cache", "XDG_CONFIG_HOME": folder}
     address = f"http://127.0.0.1:{port}"
     with program(folder / "log", *command, **environment) as until:
         until(lambda: get(f"{address}/health") == "")

@@ -115,8 +115,8 @@ class Gateway:
         keys.write_text("".join(f"{line(key, record)}\n" for key, record in KEYS.items()))
         servers = [f"server r{number} 127.0.0.1:{engine.server_port}" for number, engine in enumerate(self.engines)]
         models = [
-            {"name": "tiny", "served_name": SERVED, "servers": servers},
-            {"name": "other", "served_name": OTHER, "servers": [f"server r0 127.0.0.1:{free()}"]},
+            {"name": "tiny", "served_name": SERVED, "health": "/health", "servers": servers},
+            {"name": "other", "served_name": OTHER, "health": "/health", "servers": [f"server r0 127.0.0.1:{free()}"]},
         ]
         settings: gateway.Settings = {
             "bind": f"127.0.0.1:{self.port}{tls}",

@@ -16,6 +16,7 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import (
     operator,
     pods,
     smoke_pod,
+    vllm,
     volumes,
 )
 from kubernetes_schema import problems
@@ -23,16 +24,21 @@ from kubernetes_schema import problems
 ROOT = Path(__file__).parents[2]
 PLUGINS = ROOT / "collections/ansible_collections/rackstart/cluster/plugins"
 IMAGE = "docker.io/acme/image:v1@sha256:" + "0" * 64
-MODELS = [
-    pytest.param(model, id=f"{inventory.name}-{model['name']}")
+IMAGES = {"vllm": IMAGE, "ollama": IMAGE}
+DECLARED = {
+    f"{inventory.name}-{model['name']}": model
     for inventory in sorted((ROOT / "inventories").iterdir())
     for model in yaml.safe_load((inventory / "group_vars/all/models.yml").read_text())["models"]
-]
+}
+OLLAMA = DECLARED["site-llama-3-8b"] | {"engine": "ollama", "file": "llama-q4.gguf"}
+EVERY = DECLARED | {"ollama": OLLAMA, "ollama-cpu": OLLAMA | {"gpus_per_replica": 0, "node_selector": {}}}
+MODELS = [pytest.param(model, id=name) for name, model in EVERY.items()]
+ON_VLLM = [pytest.param(model, id=name) for name, model in EVERY.items() if model["engine"] == "vllm"]
 
 
 def manifests(model: dict[str, Any]) -> list[dict[str, Any]]:
     settings: inference.Settings = {
-        "image": IMAGE,
+        "images": IMAGES,
         "claims": volumes.claims([model], "10.0.0.1", "/srv/models"),
         "read_only_root": True,
         "gpu_memory_utilization": 0.92,
@@ -48,7 +54,7 @@ def manifests(model: dict[str, Any]) -> list[dict[str, Any]]:
     }  # fmt: skip
     return [
         *volumes.objects([model], "10.0.0.1", "/srv/models", ["ro"], IMAGE),
-        *inference.foundation(IMAGE),
+        *inference.foundation([model], IMAGES),
         *inference.objects([model]),
         *inference.deployments([model], settings),
         pods.secret({"key": "text"}, "engine-key", "inference"),
@@ -104,11 +110,11 @@ def test_pods_fit_the_restricted_profile(model: dict[str, Any]) -> None:
             assert re.search(r"@sha256:[0-9a-f]{64}$", container["image"])
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ON_VLLM)
 def test_the_pinned_engine_takes_every_argument(model: dict[str, Any]) -> None:
     known = json.loads((PLUGINS / "module_utils/vllm_0_32_0.json").read_text())["arguments"]
     flags = {flag: argument for argument in known for flag in argument["flags"]}
-    model_path, *arguments = inference.arguments(model)
+    model_path, *arguments = vllm.arguments(model)
     assert model_path == "/model"
     for text in arguments:
         flag, equals, value = text.partition("=")

@@ -74,7 +74,7 @@ OBJECTS = {
     ("helm.cattle.io/v1", "HelmChart"): "gpu_operator",
 }
 NAMED = {
-    "prepull-engine": "inference",
+    "prepull-vllm": "inference",
     "engine-key": "inference",
     "engines": "inference",
     "gateway": "gateway",

@@ -11,7 +11,8 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import gates
 
 GPU = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
 PATH = "/srv/models/acme/tiny/0123"
-MODEL = {"name": "tiny", "replicas": 2, "node_selector": {}, "golden_prompts": [{"prompt": "2+2?", "expect": "4"}]}
+PROMPT = {"prompt": "2+2?", "expect": "4"}
+MODEL = {"name": "tiny", "replicas": 2, "gpus_per_replica": 1, "node_selector": {}, "golden_prompts": [PROMPT]}
 DECLARED: gates.Declared = {
     "hosts": ["s1", "g1", "g2"],
     "servers": ["s1"],
@@ -192,6 +193,14 @@ def test_a_model_is_looked_for_only_on_the_nodes_it_may_run_on() -> None:
     state = world()
     targets = {gate["target"] for gate in gates.judge(declared, state["probes"], state["seen"], "") if gate["id"] == "volume.manifest"}
     assert targets == {"tiny@g2"}
+
+
+def test_a_model_without_gpus_is_looked_for_on_the_nodes_without_a_taint() -> None:
+    declared = copy.deepcopy(DECLARED)
+    declared["models"][0]["gpus_per_replica"] = 0
+    state = world()
+    targets = {gate["target"] for gate in gates.judge(declared, state["probes"], state["seen"], "") if gate["id"] == "volume.manifest"}
+    assert targets == {"tiny@s1"}
 
 
 def test_without_an_api_the_verdict_is_red_and_speaks_of_hosts_only() -> None:

@@ -11,6 +11,7 @@ MODEL: dict[str, Any] = {
     "name": "tiny",
     "repo": "acme/tiny",
     "revision": "0" * 40,
+    "engine": "vllm",
     "served_name": "tiny",
     "replicas": 2,
     "gpus_per_replica": 1,
@@ -22,7 +23,7 @@ MODEL: dict[str, Any] = {
     "golden_prompts": [],
 }
 SETTINGS: inference.Settings = {
-    "image": "docker.io/acme/engine:v1@sha256:aa",
+    "images": {"vllm": "docker.io/acme/engine:v1@sha256:aa"},
     "claims": {"tiny": "weights-tiny-1"},
     "read_only_root": True,
     "gpu_memory_utilization": 0.9,

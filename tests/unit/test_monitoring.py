@@ -119,7 +119,7 @@ def test_a_pod_monitor_says_what_our_own_configuration_says() -> None:
     monitor = next(item for item in scraping.pod_monitors({}) if item["metadata"]["name"] == "inference")
     assert monitor["spec"] == {
         "jobLabel": "app.kubernetes.io/component",
-        "selector": {"matchLabels": {"app.kubernetes.io/component": "inference"}},
+        "selector": {"matchLabels": {"rackstart.io/engine": "vllm"}},
         "podMetricsEndpoints": [
             {
                 "port": "http",
@@ -137,10 +137,18 @@ def test_a_pod_monitor_says_what_our_own_configuration_says() -> None:
 
 
 def test_ports_and_labels_are_those_of_the_pods() -> None:
-    model = {"name": "tiny", "served_name": "tiny", "replicas": 1, "gpus_per_replica": 1, "context_length": 1, "dtype": "auto"}
+    model = {
+        "name": "tiny",
+        "served_name": "tiny",
+        "replicas": 1,
+        "gpus_per_replica": 1,
+        "context_length": 1,
+        "dtype": "auto",
+        "engine": "vllm",
+    }
     model |= {"node_selector": {}, "resources": {}, "startup_seconds": 1, "golden_prompts": []}
     engines: Any = {
-        "image": "i",
+        "images": {"vllm": "i"},
         "claims": {"tiny": "c"},
         "read_only_root": True,
         "gpu_memory_utilization": 0.9,

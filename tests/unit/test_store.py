@@ -21,7 +21,10 @@ class Shelf:
     def log(self, line):
         pass
 
-    def files(self, repo, revision):
+    def files(self, repo, revision, chosen):
+        return store.served(self.listed(), chosen)
+
+    def listed(self):
         return [
             RemoteFile(
                 path, len(data), hashlib.sha256(data).hexdigest() if path.endswith("safetensors") else None,
@@ -163,7 +166,7 @@ def test_what_is_staged_and_right_is_kept_and_the_rest_thrown_away(tmp_path):
 
 def test_too_little_space_is_met_before_the_download(tmp_path):
     class Huge(Shelf):
-        def files(self, repo, revision):
+        def files(self, repo, revision, chosen):
             return [RemoteFile("model.safetensors", 1 << 60, "0" * 64, "0" * 40)]
 
     hub = Huge()
@@ -185,11 +188,27 @@ def test_what_a_former_run_downloaded_needs_no_space_again(tmp_path, monkeypatch
 
 def test_an_empty_revision_is_refused(tmp_path):
     class Empty(Shelf):
-        def files(self, repo, revision):
+        def files(self, repo, revision, chosen):
             return []
 
     with pytest.raises(StoreError, match="is empty"):
         store_hub.fetch(Empty(), tmp_path, REPO, REVISION)
+
+
+def test_of_many_quantizations_the_chosen_one_is_stored_and_beside_it_what_is_there(tmp_path):
+    hub = Shelf({"a.gguf": b"four", "b.gguf": b"eight bits", "c.gguf": b"none", "template": b"{{ . }}"})
+    store_hub.fetch(hub, tmp_path, REPO, REVISION, ["b.gguf"])
+    place = store.directory(tmp_path, REPO, REVISION)
+    assert sorted(store.entries(place)) == ["b.gguf", "template"]
+    assert store.inspect(tmp_path, REPO, REVISION, chosen=["b.gguf"]).damage == []
+    assert store.inspect(tmp_path, REPO, REVISION, chosen=["a.gguf"]).damage == ["a.gguf is not published yet"]
+    before = (place / "b.gguf").stat().st_ino
+    hub.sent.clear()
+    store_hub.fetch(hub, tmp_path, REPO, REVISION, ["a.gguf"])
+    assert sorted(store.entries(place)) == ["a.gguf", "b.gguf", "template"]
+    assert (hub.sent, (place / "b.gguf").stat().st_ino) == (["a.gguf"], before)
+    with pytest.raises(StoreError, match="has no d"):
+        store_hub.fetch(hub, tmp_path, REPO, REVISION, ["d.gguf"])
 
 
 @pytest.mark.parametrize(

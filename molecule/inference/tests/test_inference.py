@@ -55,7 +55,7 @@ def test_engines_are_reached_by_the_gateway_and_reach_dns_alone(get: Callable[[s
 
 
 def test_the_image_is_on_the_node_before_a_replica_needs_it(get: Callable[[str], dict[str, Any]]) -> None:
-    status = get("daemonset/prepull-engine")["status"]
+    status = get("daemonset/prepull-vllm")["status"]
     assert status["numberReady"] == status["desiredNumberScheduled"] == 1
 
 
@@ -63,6 +63,6 @@ def test_an_image_that_cannot_be_pulled_is_missed(converge: Callable[..., tuple[
     code, said = converge(inference_image=f"docker.io/vllm/none@sha256:{64 * '0'}", inference_pull_timeout=5)
     try:
         assert code != 0
-        assert "DaemonSet prepull-engine" in said.partition("fatal:")[2]
+        assert "DaemonSet prepull-vllm" in said.partition("fatal:")[2]
     finally:
         assert converge()[0] == 0

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import engine_arguments, inference
+from ansible_collections.rackstart.cluster.plugins.module_utils import checks_ollama, engine_arguments, inference, vllm
+from ansible_collections.rackstart.cluster.plugins.module_utils.engines import on_gpu
 from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, finding, told
 from ansible_collections.rackstart.cluster.plugins.module_utils.gateway_keys import SERVED
 
-FIELDS = ("name", "repo", "revision", "engine", "served_name", "replicas", "gpus_per_replica", "dtype", "context_length", "startup_seconds")
-NUMBERS = {"replicas": 0, "gpus_per_replica": 1, "context_length": 1, "startup_seconds": 1}  # and the least of each
+FIELDS = ("name", "repo", "revision", "engine", "served_name", "replicas", "gpus_per_replica", "context_length", "startup_seconds")
+NUMBERS = {"replicas": 0, "gpus_per_replica": 0, "context_length": 1, "startup_seconds": 1}  # and the least of each
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+$")
 KEY = "VLLM_API_KEY"
 REVISION = re.compile(r"[0-9a-f]{40}$")
@@ -28,6 +29,9 @@ def check(look: dict[str, Any]) -> Iterator[Finding]:
     counted = {field: Counter(model.get(field) for model in models) for field in ("name", "served_name")}
     for model in models:
         yield from _declaration(model, counted)
+        if model["engine"] == "ollama":
+            problems = checks_ollama.problems(model, models)
+            yield reported("model.ollama", model, not problems, model["file"], problems="; ".join(problems))
         yield from _arguments(model, look["arguments"])
         yield from _placement(model, look)
         yield from _access(model, look)
@@ -38,7 +42,8 @@ def check(look: dict[str, Any]) -> Iterator[Finding]:
 def lacking(model: dict[str, Any]) -> list[str]:
     """Fields that a model must have and does not, or not as a whole number."""
     numbers = [field for field in NUMBERS if field in model and not (isinstance(model[field], int) and model[field] >= NUMBERS[field])]
-    return [field for field in FIELDS if field not in model] + [f"{field} as a whole number" for field in numbers]
+    own = "file" if model.get("engine") == "ollama" else "dtype"
+    return [field for field in (*FIELDS, own) if field not in model] + [f"{field} as a whole number" for field in numbers]
 
 
 def complete(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -57,35 +62,49 @@ def _declaration(model: dict[str, Any], counted: dict[str, Counter[Any]]) -> Ite
     yield reported("model.revision", model, bool(REVISION.match(revision)), revision)
     yield reported("model.name", model, bool(NAME.match(model["name"])) and counted["name"][model["name"]] == 1, model["name"])
     yield reported("model.served_name", model, bool(SERVED.fullmatch(served)) and counted["served_name"][served] == 1, served)
-    yield reported("model.engine", model, model["engine"] == "vllm", model["engine"])
+    engine = model["engine"]
+    without = "" if on_gpu(model) else " without a GPU"
+    yield reported("model.engine", model, engine in inference.ENGINES and (engine == "ollama" or not without), f"{engine}{without}")
     prompts = model.get("golden_prompts") or []
     yield reported("model.golden_prompts", model, bool(prompts), len(prompts))
 
 
 def _arguments(model: dict[str, Any], table: list[dict[str, Any]]) -> Iterator[Finding]:
     further = model.get("extra_args") or []
-    own = ["--model", "--api-key", *engine_arguments.values(inference.arguments(model | {"extra_args": []}))]
-    problems = engine_arguments.problems(further, own, table)
+    if model["engine"] == "ollama":
+        problems = checks_ollama.arguments(model)
+    else:
+        own = ["--model", "--api-key", *engine_arguments.values(vllm.arguments(model | {"extra_args": []}))]
+        problems = engine_arguments.problems(further, own, table)
     if KEY in (model.get("env") or {}):
         problems.append(f"{KEY} in env: the engines' key is the gateway's")
     yield reported("model.arguments", model, not problems, told(further), problems="; ".join(problems) or "none")
 
 
 def pool(model: dict[str, Any], look: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The GPU hosts that a model may run on."""
+    """The hosts that a model may run on: those with GPUs, or, when it asks for none, those without a taint."""
     wanted = (model.get("node_selector") or {}).items()
-    gpus = {name: host for name, host in look["hosts"].items() if "gpu" in host["groups"]}
-    return {name: host for name, host in gpus.items() if all(host["labels"].get(key) == value for key, value in wanted)}
+    hosts = {
+        name: host
+        for name, host in look["hosts"].items()
+        if ("gpu" in host["groups"] if on_gpu(model) else not host["taints"] and {"k3s_server", "k3s_agent"} & set(host["groups"]))
+    }
+    return {name: host for name, host in hosts.items() if all(host["labels"].get(key) == value for key, value in wanted)}
+
+
+def places(model: dict[str, Any], host: dict[str, Any]) -> int:
+    """Replicas that a host of the pool has GPUs for."""
+    return int(host["gpu_count"] // model["gpus_per_replica"] if on_gpu(model) else model["replicas"])
 
 
 def slots(model: dict[str, Any], look: dict[str, Any]) -> int:
-    return sum(host["gpu_count"] // model["gpus_per_replica"] for host in pool(model, look).values())
+    return sum(places(model, host) for host in pool(model, look).values())
 
 
 def _placement(model: dict[str, Any], look: dict[str, Any]) -> Iterator[Finding]:
     hosts, replicas, wide = pool(model, look), model["replicas"], model["gpus_per_replica"]
     room = slots(model, look)
-    seen = f"{len(hosts)} GPU hosts match, with room for {room} replicas of {wide} GPUs"
+    seen = f"{len(hosts)} GPU hosts match, with room for {room} replicas of {wide} GPUs" if wide else f"{len(hosts)} hosts match"
     yield reported("model.gpus", model, room >= replicas, seen, replicas=replicas)
 
 

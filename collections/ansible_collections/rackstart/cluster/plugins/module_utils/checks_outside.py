@@ -80,7 +80,9 @@ def size(hub: str, token: str, model: dict[str, Any]) -> dict[str, Any]:
     try:
         tree = read(f"{hub}/api/models/{model['repo']}/tree/{model['revision']}?recursive=true", token)
         listed = [store.RemoteFile(entry["path"], entry["size"], None, "") for entry in tree if entry["type"] == "file"]
-        sizes = {file.path: file.size for file in store.served(listed)}
+        sizes = {file.path: file.size for file in store.served(listed, [model["file"]] if "file" in model else [])}
+        if model.get("file", "") not in ("", *sizes):
+            return {"error": f"{hub}: {model['repo']} has no {model['file']} at that revision"}
         first = min(sizes, key=lambda path: sizes[path], default="config.json")
         access = head(f"{files}/{first}", **_authorization(token))  # the metadata of a gated model is open to all; its files are not
     except urllib.error.HTTPError as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ansible_collections.rackstart.cluster.plugins.module_utils import engine_arguments, gpus, sizing, sizing_change, sizing_config
 from ansible_collections.rackstart.cluster.plugins.module_utils.checks_models import complete, metadata, pool, reported
+from ansible_collections.rackstart.cluster.plugins.module_utils.engines import on_gpu
 from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, Look, told
 
 MOST_PARTS = 16
@@ -35,9 +36,10 @@ class Case:
 
 
 def check(look: Look) -> Iterator[Finding]:
-    for model in complete(look["models"]):
+    """Of Ollama the memory of GPUs alone: it cuts and computes as the file says."""
+    for model in filter(on_gpu, complete(look["models"])):
         case = Case(model, look)
-        for theme in (_memory, _parts, _context, _dtype, _quantization, _fp8):
+        for theme in (_memory, _parts, _context, _dtype, _quantization, _fp8) if model["engine"] == "vllm" else (_memory,):
             yield theme(case)
 
 

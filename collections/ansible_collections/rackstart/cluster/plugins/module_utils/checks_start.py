@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.rackstart.cluster.plugins.module_utils import engine_arguments
-from ansible_collections.rackstart.cluster.plugins.module_utils.checks_models import complete, metadata, pool, reported, slots
+from ansible_collections.rackstart.cluster.plugins.module_utils.checks_models import complete, metadata, places, pool, reported, slots
 from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, Look, told
 
 UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "": 1}
 SHM = {False: 512, True: 1024}  # MiB of shared memory that processes of one GPU and of several ask for (measured: 400 and 700)
-BESIDE = 8192  # MiB of a host's memory that an engine takes beside its weights
+BESIDE = {"vllm": 8192, "ollama": 1024}  # MiB of a host's memory that an engine takes beside its weights
 CACHED = 0.9  # of what is left of the limit, the engine reads ahead
 PREPARED, COMPILED = 180, 400  # seconds beside reading, without and with compilation and graphs (seen: 387 on two consumer GPUs)
 
@@ -22,7 +22,8 @@ def check(look: Look) -> Iterator[Finding]:
     for model in complete(look["models"]):
         yield _host_memory(model, look)
         yield _limit(model, look)
-        yield _shm(model, look)
+        if model["engine"] == "vllm":
+            yield _shm(model, look)
         yield _load_time(model, look)
 
 
@@ -32,11 +33,11 @@ def _resource(model: dict[str, Any], kind: str) -> int:
 
 
 def _host_memory(model: dict[str, Any], look: Look) -> Finding:
-    hosts, replicas, wide = pool(model, look), model["replicas"], model["gpus_per_replica"]
+    hosts, replicas = pool(model, look), model["replicas"]
     request = _resource(model, "requests")
     unseen = [name for name, host in hosts.items() if not host["probe"]]
     roomy = sum(
-        min(host["gpu_count"] // wide, host["probe"]["memory_mib"] // request if request else host["gpu_count"])
+        min(places(model, host), host["probe"]["memory_mib"] // request if request else places(model, host))
         for host in hosts.values()
         if host["probe"]
     )
@@ -53,7 +54,7 @@ def mebibytes(quantity: str) -> int:
 
 def _limit(model: dict[str, Any], look: Look) -> Finding:
     limit, weights = _resource(model, "limits"), metadata(model, look).get("weights")
-    least = math.ceil((math.ceil((weights or 0) / CACHED / (1 << 20)) + BESIDE) / 1024)
+    least = math.ceil((math.ceil((weights or 0) / CACHED / (1 << 20)) + BESIDE.get(model["engine"], 0)) / 1024)
     ok = True if not limit else None if weights is None else limit >= least * 1024
     return reported("model.memory_limit", model, ok, f"{limit} MiB" if limit else "no limit", least=least)
 
@@ -73,7 +74,8 @@ def _load_time(model: dict[str, Any], look: Look) -> Finding:
     links = [_link(host) for host in hosts.values() if "storage" in host["groups"]]
     speed = min([disk["mb_per_s"], *(link / 8 for link in links if link)])
     reading = weights * model["replicas"] / 1e6 / speed
-    beside = PREPARED if "--enforce-eager" in engine_arguments.values(model.get("extra_args")) else COMPILED
+    compiles = model["engine"] == "vllm" and "--enforce-eager" not in engine_arguments.values(model.get("extra_args"))
+    beside = COMPILED if compiles else PREPARED
     seen = f"{reading:.0f} s to read for {model['replicas']} replicas at {speed:.0f} MB/s, and {beside} s to prepare"
     seconds = math.ceil((reading + beside) / 60) * 60
     return reported("model.load_time", model, reading + beside <= budget, seen, budget=budget, seconds=seconds)

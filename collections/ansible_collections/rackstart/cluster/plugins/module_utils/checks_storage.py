@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from ansible_collections.rackstart.cluster.plugins.module_utils.checks_models import complete
+from ansible_collections.rackstart.cluster.plugins.module_utils.checks_models import complete, pool
 from ansible_collections.rackstart.cluster.plugins.module_utils.checks_network import is_ip
 from ansible_collections.rackstart.cluster.plugins.module_utils.checks_os import NODES
 from ansible_collections.rackstart.cluster.plugins.module_utils.checks_table import INODES
@@ -55,7 +55,7 @@ def _node(name: str, host: dict[str, Any], probe: dict[str, Any], look: Look) ->
         place = f"{storage['server']}:{NFS_PORT}"
         answer = probe["connects"].get(place, "was not asked")
         yield finding("nfs.server", name, not answer, answer or "answers", name=name, server=storage["server"])
-    elif "gpu" in host["groups"]:
+    elif "gpu" in host["groups"] or any(name in pool(model, look) for model in complete(look["models"])):
         yield from _admitted(name, host["address"], storage["clients"])
 
 

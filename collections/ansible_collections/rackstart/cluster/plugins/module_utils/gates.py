@@ -6,6 +6,7 @@ import typing as t
 from collections.abc import Iterator
 
 from ansible_collections.rackstart.cluster.plugins.module_utils import nodes, operator, prompts
+from ansible_collections.rackstart.cluster.plugins.module_utils.engines import on_gpu
 from ansible_collections.rackstart.cluster.plugins.module_utils.observe import Observed, Served
 
 Model = dict[str, t.Any]
@@ -171,9 +172,11 @@ def volumes(declared: Declared, probes: dict[str, Probe | None], seen: Observed)
 
 
 def _pool(declared: Declared, model: Model) -> list[str]:
-    """GPU hosts that the model may run on."""
-    wanted = {"gpu": "true", **model["node_selector"]}.items()
-    return [host for host in declared["gpus"] if wanted <= declared["marks"][host]["labels"].items()]
+    """Hosts that the model may run on: GPU hosts, or for a model without GPUs those without a taint."""
+    marks = declared["marks"]
+    wanted = (({"gpu": "true"} if on_gpu(model) else {}) | model["node_selector"]).items()
+    hosts = declared["gpus"] if on_gpu(model) else [host for host in marks if not marks[host]["taints"]]
+    return [host for host in hosts if wanted <= marks[host]["labels"].items()]
 
 
 def replicas(declared: Declared, seen: Observed) -> Iterator[Gate]:

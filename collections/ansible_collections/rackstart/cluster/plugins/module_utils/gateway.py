@@ -156,7 +156,7 @@ def _backend(model: Model) -> list[str]:
         f"backend {name}",
         "balance leastconn",
         "option httpchk",
-        "http-check send meth GET uri /health",
+        f"http-check send meth GET uri {model['health']}",
         error(503, "No replica of this model is ready.", "unavailable", f"if {{ nbsrv({name}) eq 0 }}", {"Retry-After": "30"}),
         'http-request set-header Authorization "Bearer ${ENGINE_KEY}"',
         "default-server check inter 2s fall 2 rise 1",
@@ -165,7 +165,7 @@ def _backend(model: Model) -> list[str]:
 
 
 def configuration(models: list[Model], settings: Settings) -> str:
-    """haproxy.cfg. models: name, served_name, and servers: the lines that say where the replicas are."""
+    """haproxy.cfg. models: name, served_name, health: path of their checks, and servers: the lines that say where the replicas are."""
     clients = ["backend _clients", f"stick-table type string len 64 size 100k expire {2 * PERIOD}s store gpc0_rate({PERIOD}s)"]
     resolvers = ["resolvers cluster", "parse-resolv-conf", "accepted_payload_size 8192", "hold valid 1s", "hold obsolete 0s"]
     sections = [

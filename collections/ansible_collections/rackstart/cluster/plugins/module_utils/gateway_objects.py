@@ -38,6 +38,7 @@ def configuration(models: list[Object], settings: Settings) -> str:
         {
             "name": model["name"],
             "served_name": model["served_name"],
+            "health": inference.ENGINES[model["engine"]].HEALTH,
             # Room for the old and the new replicas while they are replaced.
             "servers": [
                 f"server-template replica 1-{2 * int(model['replicas']) + 2} {model['name']}.{pods.NAMESPACE}.svc.cluster.local:"

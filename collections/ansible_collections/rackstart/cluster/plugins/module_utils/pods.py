@@ -101,14 +101,14 @@ def claim_volume(name: str, claim: str) -> Object:
     return {"name": name, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
 
 
-def spec(containers: list[Object], volumes: list[Object], node_selector: dict[str, str], grace: int) -> Object:
-    """Specification of a pod on GPU nodes. grace: seconds from the request to stop until it is killed."""
+def spec(containers: list[Object], volumes: list[Object], node_selector: dict[str, str], grace: int, gpu: bool = True) -> Object:
+    """Specification of a pod on GPU nodes, or on those without a taint. grace: seconds from the request to stop until it is killed."""
     return {
         "automountServiceAccountToken": False,
         # Else a Service named like an engine's variables would overwrite them (VLLM_PORT and the like).
         "enableServiceLinks": False,
-        "nodeSelector": {"gpu": "true", **node_selector},
-        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Equal", "value": "present", "effect": "NoSchedule"}],
+        "nodeSelector": ({"gpu": "true"} if gpu else {}) | node_selector,
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Equal", "value": "present", "effect": "NoSchedule"}] if gpu else [],
         "securityContext": POD_SECURITY,
         "terminationGracePeriodSeconds": grace,
         "containers": containers,

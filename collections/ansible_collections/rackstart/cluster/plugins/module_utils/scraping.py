@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import gateway_objects, inference, pods
+from ansible_collections.rackstart.cluster.plugins.module_utils import engines, gateway_objects, pods
 
 Object = dict[str, t.Any]
 
@@ -41,7 +41,7 @@ class Nodes:
 
 MODEL = {"model": f"{POD}label_app_kubernetes_io_name", "pod": f"{POD}name", "node": f"{POD}node_name"}
 JOBS: dict[str, Pods | Nodes] = {
-    "inference": Pods(f"{COMPONENT}=inference", inference.PORT, "http", labels=MODEL, keep="vllm:.+"),
+    "inference": Pods(f"{engines.ENGINE}=vllm", engines.PORT, "http", labels=MODEL, keep="vllm:.+"),
     "gateway": Pods(f"{COMPONENT}=gateway", gateway_objects.HEALTH_PORT, "health", keep="haproxy_(frontend|backend|process)_.+"),
     "checks": Pods(f"{COMPONENT}=checks", CHECKS_PORT, "metrics", CHECKS_PATH),
     # The series' own labels pod and namespace are those of who uses the GPU.

@@ -54,7 +54,7 @@ class Plan(NamedTuple):
 
 
 def plan(model: dict[str, Any], weights: int, mib: int, values: dict[str, str], utilization: float = UTILIZATION) -> Plan:
-    return Plan(weights, mib, model["gpus_per_replica"], int(model["context_length"]), model["dtype"], utilization, values)
+    return Plan(weights, mib, model["gpus_per_replica"], int(model["context_length"]), model.get("dtype", "auto"), utilization, values)
 
 
 def size(name: str, auto: str = "float32") -> int:

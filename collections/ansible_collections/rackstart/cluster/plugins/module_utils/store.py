@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -45,8 +46,11 @@ class Inspection:
     modes: list[Path] = field(default_factory=list)
 
 
-def served(files: list[RemoteFile]) -> list[RemoteFile]:
-    """The files worth storing: everything but duplicates of weights that are there as safetensors."""
+def served(files: list[RemoteFile], chosen: Collection[str] = ()) -> list[RemoteFile]:
+    """The files worth storing: of the weights those that are chosen, else all but duplicates of what is there as safetensors."""
+    if chosen:
+        others = ("*.safetensors", *DUPLICATES)
+        return [file for file in files if file.path in chosen or not any(fnmatch(file.path, pattern) for pattern in others)]
     if not any(file.path.endswith(".safetensors") for file in files):
         return files
     return [file for file in files if not any(fnmatch(file.path, pattern) for pattern in DUPLICATES)]
@@ -123,7 +127,7 @@ def write_record(store: Path, repo: str, revision: str) -> None:
         write_durably(path, content)
 
 
-def inspect(store: Path, repo: str, revision: str, full: bool = False) -> Inspection:
+def inspect(store: Path, repo: str, revision: str, full: bool = False, chosen: Collection[str] = ()) -> Inspection:
     """Verify a published revision against its manifest, hashing only what was touched since the record (everything with `full`)."""
     place = directory(store, repo, revision)
     if not place.is_dir():
@@ -141,6 +145,7 @@ def inspect(store: Path, repo: str, revision: str, full: bool = False) -> Inspec
     found = entries(place)
     if record.get("manifest_sha256") not in (None, hashlib.sha256((place / MANIFEST).read_bytes()).hexdigest()):
         result.damage.append(f"{MANIFEST} was altered after publication")
+    result.damage += [f"{name} is not published yet" for name in sorted(set(chosen) - sums.keys())]
     result.damage += [f"{name} is missing" for name in sorted(sums.keys() - found.keys())]
     result.damage += [f"{name} does not belong to the revision" for name in sorted(found.keys() - sums.keys())]
     for name in sorted(sums.keys() & found.keys()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
@@ -62,13 +62,14 @@ class Hub:
         self.client, self.transport_error = huggingface_hub, httpx2.TransportError
         self.timeout_error = httpx2.TimeoutException
 
-    def files(self, repo: str, revision: str) -> list[RemoteFile]:
+    def files(self, repo: str, revision: str, chosen: Collection[str]) -> list[RemoteFile]:
         """Every file of the revision that is worth storing."""
         api = self.client.HfApi(endpoint=self.endpoint, token=self.token)
         tree = self._patiently(repo, lambda: list(api.list_repo_tree(repo, recursive=True, revision=revision)))
         listed = [entry for entry in tree if isinstance(entry, self.client.hf_api.RepoFile)]
         return shelf.served(
-            [RemoteFile(entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id) for entry in listed]
+            [RemoteFile(entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id) for entry in listed],
+            chosen,
         )
 
     def download(self, repo: str, revision: str, file: RemoteFile, path: Path) -> None:
@@ -142,14 +143,20 @@ def persist(action: Callable[[], Result], patience: float, log: Callable[[str], 
             delay = min(60, delay * 2)
 
 
-def stage(hub: Hub, store: Path, repo: str, revision: str) -> tuple[Path, dict[str, str]]:
-    """Complete the revision's staging directory; returns it and the SHA-256 of every file. What is there already and right is kept."""
+def stage(hub: Hub, store: Path, repo: str, revision: str, chosen: Collection[str] = ()) -> tuple[Path, dict[str, str]]:
+    """Complete the revision's staging directory; returns it and the SHA-256 of every file. What is there already and right is kept.
+
+    chosen: the weights to store, where not all of them are; what is published beside them stays, since pods may have it open.
+    """
     staged = store / shelf.STAGING / revision
     staged.mkdir(parents=True, exist_ok=True)
-    files = {file.path: file for file in hub.files(repo, revision)}
+    published = shelf.directory(store, repo, revision)
+    files = {file.path: file for file in hub.files(repo, revision, {*chosen, *shelf.entries(published)} if chosen else ())}
     if not files:
         raise StoreError(f"revision {revision} of {repo} is empty")
-    _adopt(shelf.directory(store, repo, revision), staged, files)
+    if unknown := sorted(set(chosen) - files.keys()):
+        raise StoreError(f"revision {revision} of {repo} has no {', '.join(unknown)}; name a file that its page on the hub lists")
+    _adopt(published, staged, files)
     (staged / shelf.MANIFEST).unlink(missing_ok=True)
     sums, partial = {}, 0
     for name, path in shelf.entries(staged).items():
@@ -190,9 +197,9 @@ def _require_space(store: Path, size: int) -> None:
         raise StoreError(f"{store} has {free / 1e9:.1f} GB free, {wanted:.1f} GB are needed; make room or choose a smaller model")
 
 
-def fetch(hub: Hub, store: Path, repo: str, revision: str) -> int:
+def fetch(hub: Hub, store: Path, repo: str, revision: str, chosen: Collection[str] = ()) -> int:
     """Stage and publish one revision; returns its size in bytes."""
-    staged, sums = stage(hub, store, repo, revision)
+    staged, sums = stage(hub, store, repo, revision, chosen)
     size = sum((staged / name).stat().st_size for name in sums)
     shelf.publish(store, repo, revision, staged, sums)
     return size

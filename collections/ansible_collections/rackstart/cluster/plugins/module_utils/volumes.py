@@ -6,6 +6,7 @@ import hashlib
 import typing as t
 
 from ansible_collections.rackstart.cluster.plugins.module_utils import pods
+from ansible_collections.rackstart.cluster.plugins.module_utils.engines import on_gpu
 
 Model = dict[str, t.Any]
 Object = dict[str, t.Any]
@@ -77,5 +78,5 @@ def _model(model: Model, server: str, export: str, mount_options: list[str], ima
         "securityContext": pods.CONTAINER_SECURITY | {"readOnlyRootFilesystem": True},
         "volumeMounts": [{"name": "model", "mountPath": "/model", "readOnly": True}],
     }
-    spec = pods.spec([container], [pods.claim_volume("model", name)], model["node_selector"], grace=1)
+    spec = pods.spec([container], [pods.claim_volume("model", name)], model["node_selector"], 1, on_gpu(model))
     return [volume, bound, pods.daemon_set(name, labels, spec)]

@@ -29,7 +29,7 @@ options:
     type: path
     required: true
   models:
-    description: Repository and revision (40 hexadecimal digits) of each model.
+    description: Repository and revision (40 hexadecimal digits) of each model, and which file has its weights where not all do.
     type: list
     elements: dict
     required: true
@@ -42,6 +42,10 @@ options:
         description: Commit of the repository.
         type: str
         required: true
+      file:
+        description: The one file of weights to store.
+        type: str
+        default: ""
   endpoint:
     description: Address of the hub.
     type: str
@@ -100,7 +104,11 @@ ARGUMENTS = {
         "type": "list",
         "elements": "dict",
         "required": True,
-        "options": {"repo": {"type": "str", "required": True}, "revision": {"type": "str", "required": True}},
+        "options": {
+            "repo": {"type": "str", "required": True},
+            "revision": {"type": "str", "required": True},
+            "file": {"type": "str", "default": ""},
+        },
     },
     "endpoint": {"type": "str", "required": True},
     "token": {"type": "str", "default": "", "no_log": True},
@@ -143,10 +151,9 @@ class Run:
         self.log.append(line)
         self.module.log(line)
 
-    def settle(self, model: dict[str, str]) -> bool:
+    def settle(self, repo: str, revision: str, chosen: set[str]) -> bool:
         """Bring one revision to its declared state; True when that took (or, in check mode, takes) a change."""
-        repo, revision = model["repo"], model["revision"]
-        state = shelf.inspect(self.store, repo, revision, self.options["full"])
+        state = shelf.inspect(self.store, repo, revision, self.options["full"], chosen)
         if state.published and not state.damage:
             if not self.module.check_mode:
                 shelf.open_modes(shelf.directory(self.store, repo, revision))
@@ -158,15 +165,17 @@ class Run:
         hub = store_hub.Hub(
             self.options["endpoint"], self.options["token"], self.options["stall_seconds"], self.options["retry_seconds"], self.note
         )
-        size = store_hub.fetch(hub, self.store, repo, revision)
+        size = store_hub.fetch(hub, self.store, repo, revision, chosen)
         self.note(f"published {repo} at {revision}, {size / 1e6:.1f} MB")
         return True
 
     def __call__(self) -> bool:
-        models = list({(model["repo"], model["revision"]): model for model in self.options["models"]}.values())
+        chosen: dict[tuple[str, str], set[str]] = {}
+        for model in self.options["models"]:
+            chosen.setdefault((model["repo"], model["revision"]), set()).update(filter(None, [model["file"]]))
         alone = nullcontext() if self.module.check_mode else locked(self.store, self.options["lock_seconds"])
         with alone:
-            changes = [self.settle(model) for model in models]
+            changes = [self.settle(repo, revision, files) for (repo, revision), files in chosen.items()]
         return any(changes)
 
 
