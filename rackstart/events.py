@@ -31,6 +31,7 @@ class StageEvents:
     answered: set[str] = field(default_factory=set)  # hosts that have answered the current task
     hosts: dict[str, dict[str, int]] = field(default_factory=dict)  # counts per host: ok, changed, failed, unreachable, skipped
     changes: list[tuple[str, str]] = field(default_factory=list)  # (task and what of it, host) that changed or, in check mode, would change
+    notes: list[str] = field(default_factory=list)  # what modules of rackstart.cluster say to a person
     errors: list[Failure] = field(default_factory=list)  # of the playbook itself
     aborted: bool = False  # a play ended for all its hosts because of some
     pid: int | None = None
@@ -72,6 +73,7 @@ class StageEvents:
         self.answered.add(host)
         if kind == "runner_on_ok":
             counts["ok"] += 1
+            self.notes += result.get("notes") or []
             if result.get("changed") or ("censored" in result and shown.startswith("changed:")):  # with no_log only what is shown tells
                 counts["changed"] += 1
                 what = ", ".join(result.get("changes") or [])  # as modules of rackstart.cluster have it: files, units, objects

@@ -23,6 +23,8 @@ def show(console: Console, output: Console, project: Project, request: Request, 
         doctor.show(output, outcome.checks, every=request.command == "doctor")
     if request.command == "check":
         _show_changes(output, outcome.results)
+    for note in (note for result in outcome.results for note in result.events.notes):
+        output.print(f"note: {note}")
     if outcome.verdict:
         verdict.show(output, outcome.verdict, outcome.key)
     if request.command == "run" and not outcome.error:
@@ -52,6 +54,7 @@ def _stage(result: Result) -> dict[str, Any]:
         "hosts": result.events.hosts,
         "failures": [vars(failed) for failed in result.events.failures or result.events.errors],
         "changes": [{"task": task, "host": host} for task, host in result.events.changes],
+        "notes": result.events.notes,
     }
 
 

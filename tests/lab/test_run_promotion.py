@@ -1,69 +1,20 @@
 """A model's new template in service while clients stream: a good one loses no request, a bad one is taken back with its reason."""
 
-import http.client
-import json
-import ssl
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kubernetes.client import AppsV1Api
 
-from tests.lab.drive import MODEL, STATE, Finished, api, edit, on
+from tests.lab.clients import CLIENTS, load
+from tests.lab.drive import MODEL, Finished, api, edit, on
 
 pytestmark = pytest.mark.lab
 
 Bootstrap = Callable[..., Finished]
-CLIENTS = 4
-PROMPT = MODEL["golden_prompts"][0]
 STORE = f"/srv/models/{MODEL['repo']}"
 BROKEN = "0" * 40  # a revision that is in the store and not on the hub
-
-
-def streamed(key: str) -> str:
-    """What is wrong with one streamed answer through the gateway; nothing when it is right and whole."""
-    context = ssl.create_default_context(cafile=STATE / "gateway-ca.crt")
-    connection = http.client.HTTPSConnection("10.77.0.11", 30443, timeout=120, context=context)
-    messages = [{"role": "user", "content": PROMPT["prompt"]}]
-    body = {"model": MODEL["served_name"], "stream": True, "temperature": 0, "max_tokens": 32, "messages": messages}
-    try:
-        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-        connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
-        response = connection.getresponse()
-        text = response.read().decode()
-    except (OSError, http.client.HTTPException) as error:
-        return f"{type(error).__name__}: {error}"
-    finally:
-        connection.close()
-    events = [line[6:] for line in text.splitlines() if line.startswith("data: ")]
-    if response.status != 200 or events[-1:] != ["[DONE]"]:
-        return f"HTTP {response.status}: {text[-300:]}"
-    said = "".join(json.loads(event)["choices"][0]["delta"].get("content") or "" for event in events[:-1])
-    return "" if PROMPT["expect"] in said else f"answered {said!r}"
-
-
-@contextmanager
-def load(key: str) -> Iterator[list[str]]:
-    """Clients that stream one answer after the other; what came of each request."""
-    ended, results = threading.Event(), list[str]()
-
-    def stream() -> None:
-        while not ended.is_set():
-            results.append(streamed(key))
-
-    clients = [threading.Thread(target=stream, daemon=True) for _ in range(CLIENTS)]
-    for client in clients:
-        client.start()
-    try:
-        yield results
-    finally:
-        ended.set()
-        for client in clients:
-            client.join(180)
-        assert not any(client.is_alive() for client in clients), "a request hangs"
 
 
 @pytest.fixture(scope="module")

@@ -152,6 +152,8 @@ RED = [
     ("waivers.form", "os.held", {"waivers": {"os.held": "pinned by hand"}}),
     ("waivers.current", "os.held", {"waivers": {"os.held": {"reason": "pinned by hand", "until": "2026-11-23"}}}),
     ("model.fields", "models/llama", {"models/0/context_length": "8k"}),
+    ("model.fields", "models/llama", {"models/0/golden_seconds": 0}),
+    ("model.fields", "models/llama", {"models/0/golden_seconds": "3 s"}),
     ("model.fields", "models/0", {"models": [{"repo": "org/llama"}]}),
     ("model.fields", "models/llama", {"models": [{key: value for key, value in LLAMA.items() if key != "dtype"}]}),
     ("model.repo", "models/llama", {"models/0/repo": "llama"}),

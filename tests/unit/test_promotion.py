@@ -7,10 +7,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.rackstart.cluster.plugins.module_utils import golden, promotion
+from ansible_collections.rackstart.cluster.plugins.modules.model_rollout import Models
 
 
 def definition(revision: str, image: str = "vllm@sha256:aa") -> dict[str, Any]:
@@ -92,3 +94,16 @@ def test_a_replica_that_is_not_up_yet_is_not_wrong(port: int) -> None:
     arguments = golden.command(model, 1, 30)[1:]
     done = subprocess.run([sys.executable, *arguments], env={"VLLM_API_KEY": "k"}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr[:14]) == (1, "no answer yet:")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "live", "replaced"),
+    [("Recreate", ONE, ["tiny"]), ("Recreate", TWO, []), ("Recreate", None, []), ("RollingUpdate", ONE, [])],
+    ids=["its only replica", "nothing of the replica", "the first one", "one of several"],
+)
+def test_what_a_change_takes_out_of_service(strategy: str, live: dict[str, Any] | None, replaced: list[str]) -> None:
+    wanted = copy.deepcopy(TWO)
+    wanted["spec"]["strategy"] = {"type": strategy}
+    cluster = SimpleNamespace(get=lambda *_: live)
+    models = Models(cluster, SimpleNamespace(changes=[("Deployment/tiny", live or {}, wanted)]), [wanted], [])
+    assert models.replaced() == replaced

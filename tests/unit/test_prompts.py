@@ -1,5 +1,7 @@
-"""A golden prompt is asked once more when the way to a replica breaks, and no more often than that."""
+"""A golden prompt is asked once more when the way to a replica breaks, and no more often than that; a late answer is a wrong one."""
 
+import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,4 +34,14 @@ class Cluster:
 @pytest.mark.parametrize(("broken", "wrong"), [(0, []), (1, []), (2, ["tiny-1 on gpu-1: '2+2?': no answer within 30 s, expected '4'"])])
 def test_a_prompt_without_an_answer(broken: int, wrong: list[str]) -> None:
     (answer,) = prompts.ask_all(Cluster(broken), MODEL, 5)
+    assert prompts.wrong(answer) == wrong
+
+
+@pytest.mark.parametrize(
+    ("limit", "wrong"), [(None, []), (3, []), (2.5, ["tiny-1 on gpu-1: '2+2?': answered after 3.0 s; golden_seconds is 2.5, expected '4'"])]
+)
+def test_an_answer_that_takes_three_seconds(monkeypatch: pytest.MonkeyPatch, limit: float | None, wrong: list[str]) -> None:
+    clock = itertools.count(10.0, 3.0)
+    monkeypatch.setattr(prompts, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    (answer,) = prompts.ask_all(Cluster(0), MODEL | ({"golden_seconds": limit} if limit else {}), 5)
     assert prompts.wrong(answer) == wrong

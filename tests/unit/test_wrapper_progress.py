@@ -27,7 +27,7 @@ EVENTS = [
     event("runner_on_ok", host="a", task="Install packages", role="host", res={"changed": True}),
     event("runner_on_unreachable", host="b", task="Install packages", role="host", res={"msg": "ssh: No route to host"}),
     event("playbook_on_task_start", task="Restart"),
-    event("runner_on_ok", host="a", task="Restart", res={}),
+    event("runner_on_ok", host="a", task="Restart", res={"notes": ["b was away for 5 s"]}),
     event("playbook_on_stats", ok={"a": 2}, changed={"a": 1}, dark={"b": 1}),
 ]
 
@@ -99,6 +99,7 @@ def test_events_fold_into_counts_changes_and_failures() -> None:
     seen = fold(EVENTS)
     assert seen.hosts["a"] == {"ok": 2, "changed": 1, "failed": 0, "unreachable": 0, "skipped": 0}
     assert seen.changes == [("host : Install packages", "a")]
+    assert seen.notes == ["b was away for 5 s"]
     assert [(lost.host, lost.unreachable) for lost in seen.failures] == [("b", True)]
 
 

@@ -40,10 +40,17 @@ def check(look: dict[str, Any]) -> Iterator[Finding]:
 
 
 def lacking(model: dict[str, Any]) -> list[str]:
-    """Fields that a model must have and does not, or not as a whole number."""
-    numbers = [field for field in NUMBERS if field in model and not (isinstance(model[field], int) and model[field] >= NUMBERS[field])]
+    """Fields that a model must have and does not, or not as a number."""
+    numbers = [
+        f"{field} as a whole number"
+        for field in NUMBERS
+        if field in model and not (isinstance(model[field], int) and model[field] >= NUMBERS[field])
+    ]
+    limit = model.get("golden_seconds", 1)
+    if not (isinstance(limit, int | float) and limit > 0):
+        numbers.append("golden_seconds as a number above 0")
     own = "file" if model.get("engine") == "ollama" else "dtype"
-    return [field for field in (*FIELDS, own) if field not in model] + [f"{field} as a whole number" for field in numbers]
+    return [field for field in (*FIELDS, own) if field not in model] + numbers
 
 
 def complete(models: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import time
 import typing as t
 
 from ansible_collections.rackstart.cluster.plugins.module_utils import api, golden, inference, pods, workloads
@@ -17,12 +18,16 @@ def _ask(cluster: api.Cluster, model: dict[str, t.Any], pod: api.Object, timeout
     asked = []
     for prompt in model["golden_prompts"]:
         result = {"prompt": prompt["prompt"], "expect": prompt["expect"], "answer": "", "problem": ""}
+        limit = model.get("golden_seconds")
         for _ in range(TRIES):
+            started = time.monotonic()
             try:
                 found = cluster.post(
                     pods.NAMESPACE, name, inference.PORT, "/v1/chat/completions", golden.request(model, prompt), timeout, key
                 )
-                result |= {"answer": found["choices"][0]["message"].get("content") or "", "problem": ""}
+                seconds = time.monotonic() - started
+                slow = f"answered after {seconds:.1f} s; golden_seconds is {limit}" if limit and seconds > limit else ""
+                result |= {"answer": found["choices"][0]["message"].get("content") or "", "problem": slow}
                 break
             except (api.ClusterError, KeyError, IndexError) as error:
                 result["problem"] = str(error)

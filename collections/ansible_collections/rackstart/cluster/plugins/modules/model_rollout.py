@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+
 from ansible_collections.rackstart.cluster.plugins.module_utils import api, pods, promotion, prompts
 from ansible_collections.rackstart.cluster.plugins.module_utils.applier import Applier
 from ansible_collections.rackstart.cluster.plugins.module_utils.rollout import Rollout
@@ -23,7 +25,7 @@ options:
     elements: dict
     required: true
   models:
-    description: The models as the inventory declares them (name, served_name, replicas, golden_prompts).
+    description: The models as the inventory declares them (name, served_name, replicas, golden_prompts, golden_seconds).
     type: list
     elements: dict
     required: true
@@ -62,6 +64,11 @@ changes:
   type: list
   elements: str
   returned: success
+notes:
+  description: For a person, which models a change of their only replica takes out of service, and for how long.
+  type: list
+  elements: str
+  returned: success
 claims:
   description: Claims that what is in service, and what a model can be taken back to, mount.
   type: list
@@ -88,9 +95,16 @@ class Models:
     def live(self, definition: api.Object) -> api.Object | None:
         return self.cluster.get("apps/v1", "Deployment", definition["metadata"]["name"], pods.NAMESPACE)
 
+    def replaced(self) -> list[str]:
+        """Models whose only replica stops before its successor starts. Call it once all are applied."""
+        alone = {f"Deployment/{one['metadata']['name']}" for one in self.definitions if one["spec"]["strategy"]["type"] == "Recreate"}
+        templates = {name: [side["spec"]["template"] for side in sides if side] for name, *sides in self.applier.changes if name in alone}
+        return [name.partition("/")[2] for name, found in templates.items() if len(found) == 2 and found[0] != found[1]]
+
     def bring(self, timeout: int, answer_timeout: int) -> list[prompts.Answer]:
         """Wait until all are as applied; every replica's answers. Raises ClusterError, also for a wrong answer."""
         Rollout(self.cluster, self.definitions).wait(timeout)
+        self.up = time.monotonic()
         answers = []
         for model in self.models:
             found = prompts.ask_all(self.cluster, model, answer_timeout)
@@ -143,16 +157,18 @@ def main() -> None:
             applier.apply(definition)
         declared = {("Deployment", name) for name in models.former}
         applier.prune(declared, ["apps/v1/Deployment"], SELECTOR, pods.NAMESPACE, GONE)  # at once: others may wait for its GPUs
+        replaced, since = models.replaced(), time.monotonic()
         result = {"changed": bool(applier.changes), "changes": applier.names, "diff": applier.diff}
         if module.check_mode:
-            module.exit_json(
-                **result, claims=[claim for former in models.former.values() for claim in promotion.claims(former)], answers=[]
-            )
+            notes = [f"{name} has one replica: it answers nothing while its successor starts" for name in replaced]
+            kept = [claim for former in models.former.values() for claim in promotion.claims(former)]
+            module.exit_json(**result, notes=notes, claims=kept, answers=[])
         try:
             answers = models.bring(params["timeout"], params["answer_timeout"])
         except api.ClusterError as error:
             module.fail_json(msg=f"{error}\n{models.take_back(params['timeout'])}")
-        module.exit_json(**result, claims=models.remember(), answers=answers)
+        away = f"answered nothing for {models.up - since:.0f} s, while its only replica was replaced"
+        module.exit_json(**result, notes=[f"{name} {away}" for name in replaced], claims=models.remember(), answers=answers)
     except (api.ClusterError, *api.ERRORS) as error:
         module.fail_json(msg=api.reason(error))
 
