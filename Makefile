@@ -6,7 +6,7 @@ ROLES ?= $(notdir $(wildcard roles/*))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help lint unit contract molecule molecule-here molecule-there molecule-more lab coverage test test-vm test-faults chaos mutations bench clean
+.PHONY: help lint unit contract molecule molecule-here molecule-there molecule-more lab coverage test test-vm test-faults test-serving chaos mutations bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,7 @@ molecule-there:
 	molecule test --destroy never $(addprefix --scenario-name=,$(THERE)) 2>&1 | sed -u 's/^/there: /'
 
 lab: .venv/.rackstart ## bootstrap.py --inventory lab from nothing, again, altered by hand, killed, with faults; the lab is gone at its end (root)
-	pytest tests/lab -m 'not chaos'
+	pytest tests/lab -m 'not chaos and not serving'
 
 test: .venv/.rackstart ## all of the above, and three of the faults
 	$(MAKE) --jobs=2 --output-sync lint unit contract
@@ -59,6 +59,9 @@ molecule-more: .venv/.rackstart ## other distributions, and hosts on which a run
 
 coverage: .venv/.rackstart ## which tasks the tests have run, of those targets that were made, into docs/coverage.md; fails below 95 %
 	python -m tests.coverage
+
+test-serving: .venv/.rackstart ## every command of docs/serving.md, and the outage of a model with one replica (root)
+	pytest tests/lab -m serving
 
 chaos: .venv/.rackstart ## ten kills of the wrapper, ten with its children, every alteration by itself, a driver replaced node by node (root)
 	pytest tests/lab -m chaos

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from openai import DefaultHttpxClient, OpenAI
+from openai import APIStatusError, DefaultHttpxClient, OpenAI
 
 from tests.lab.drive import MODEL, STATE
 
@@ -31,6 +31,8 @@ def streamed(client: OpenAI, model: dict[str, Any] = MODEL) -> str:
             for choice in part.choices:
                 said += choice.delta.content or ""
                 ended = choice.finish_reason or ended
+    except APIStatusError as error:
+        return f"{type(error).__name__} {error.status_code}, Retry-After {error.response.headers.get('retry-after')}"
     except Exception as error:  # also what its HTTP library raises amid a stream, which it passes on
         return f"{type(error).__name__}: {error}"
     return "" if ended and prompt["expect"] in said else f"answered {said!r}, and ended with {ended}"
@@ -44,7 +46,9 @@ def load(key: str) -> Iterator[list[str]]:
     def stream() -> None:
         with openai(key) as client:
             while not ended.is_set():
-                results.append(streamed(client))
+                results.append(answer := streamed(client))
+                if answer:
+                    ended.wait(1)  # whoever comes again at once keeps the rest from starting
 
     clients = [threading.Thread(target=stream, daemon=True) for _ in range(CLIENTS)]
     for client in clients:

@@ -21,6 +21,7 @@ BUILDS = 4500  # seconds that the first run may take, on a machine that has none
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "lab: needs root and the lab's hosts")
+    config.addinivalue_line("markers", "serving: docs/serving.md and what takes long beside it, in a target of its own")
     config.addinivalue_line("markers", "chaos: takes long, in a target of its own")
 
 

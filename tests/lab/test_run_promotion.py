@@ -1,5 +1,6 @@
 """A model's new template in service while clients stream: a good one loses no request, a bad one is taken back with its reason."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,17 @@ def test_a_promotion_loses_no_request(key: str, serve: Callable[..., Finished], 
     assert len(results) > CLIENTS
     assert [result for result in results if result] == []
     assert template() != before
+
+
+@pytest.mark.serving
+def test_one_replica_is_away_for_as_long_as_the_run_says(key: str, serve: Callable[..., Finished], as_before: None) -> None:
+    """Meanwhile the gateway says when to come again. What came of requests to a replica that is about to stop is their answer."""
+    assert serve(("inference",), replicas=1).code == 0
+    with load(key) as results:
+        run = serve(("inference",), replicas=1, env={"PROMOTED": "alone"})
+    assert run.code == 0, run
+    assert [note for stage in run.json["stages"] for note in stage["notes"] if re.fullmatch(r"tiny answered nothing for \d+ s, .*", note)]
+    assert {re.sub(r"\d+$", "N", result) for result in results} == {"", "InternalServerError 503, Retry-After N"}
 
 
 TURN = "import sys; f = open(sys.argv[1], 'r+b'); n = int.from_bytes(f.read(8), 'little') + 8; f.seek(n); b = f.read(); f.seek(n); "
