@@ -43,3 +43,15 @@ def converge() -> Converge:
         return done.returncode, done.stdout + done.stderr
 
     return run
+
+
+@pytest.fixture
+def get(host: Host, as_root: Run) -> Callable[[str], dict[str, Any]]:
+    """get(KIND/NAME): an object of the namespace llm, as the cluster of the host has it."""
+
+    def read(what: str) -> dict[str, Any]:
+        code, text = as_root(host, f"k3s kubectl --namespace=llm get {what} --output=json")
+        assert code == 0, text
+        return dict(json.loads(text))
+
+    return read

@@ -94,7 +94,7 @@ def apply(monkeypatch: pytest.MonkeyPatch) -> Callable[[Cluster], Any]:
     """An applier that does what it is told, in a world in which every rollout comes to its end; the first golden answer is `4`."""
     answer = {"pod": "tiny-1", "node": "gpu-1", "prompts": [{"prompt": "2+2?", "expect": "4", "answer": "4", "problem": ""}]}
     monkeypatch.setattr(model_state, "Rollout", lambda *_: SimpleNamespace(wait=lambda seconds: None))
-    monkeypatch.setattr(prompts, "ask_all", lambda *_: [answer])
+    monkeypatch.setattr(prompts, "ask_all", lambda *_: [answer, answer])
     return lambda cluster: SimpleNamespace(dry=False, apply=lambda one: setattr(cluster, "live", one))
 
 
@@ -120,7 +120,7 @@ def test_nothing_to_go_back_to_is_said(apply: Callable[[Cluster], Any]) -> None:
 def test_a_wrong_answer_after_it_is_not_remembered(apply: Callable[[Cluster], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     cluster: Any = Cluster([definition(TWO), definition(ONE)])
     wrong = {"pod": "tiny-1", "node": "gpu-1", "prompts": [{"prompt": "2+2?", "expect": "4", "answer": "5", "problem": ""}]}
-    monkeypatch.setattr(prompts, "ask_all", lambda *_: [wrong])
+    monkeypatch.setattr(prompts, "ask_all", lambda *_: [wrong, wrong])
     with pytest.raises(api.ClusterError, match="Wrong answers"):
         model_state.take_back(cluster, apply(cluster), MODEL, 5)
     assert cluster.known[0] == definition(TWO)

@@ -5,21 +5,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-from testinfra.host import Host
-
-Run = Callable[[Host, str], tuple[int, str]]
-
-
-@pytest.fixture
-def get(host: Host, as_root: Run) -> Callable[[str], dict[str, Any]]:
-    def read(what: str) -> dict[str, Any]:
-        code, text = as_root(host, f"k3s kubectl --namespace=llm get {what} --output=json")
-        assert code == 0, text
-        return dict(json.loads(text))
-
-    return read
-
 
 def test_the_service_leads_to_the_engines_and_from_no_node(get: Callable[[str], dict[str, Any]]) -> None:
     service = get("service/tiny")["spec"]

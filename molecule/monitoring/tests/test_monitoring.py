@@ -1,23 +1,9 @@
 """Role monitoring: what watches the cluster may do little; that it reads all and has every rule is what the role itself proves."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from testinfra.host import Host
-
-Run = Callable[[Host, str], tuple[int, str]]
-
-
-@pytest.fixture
-def get(host: Host, as_root: Run) -> Callable[[str], dict[str, Any]]:
-    def read(what: str) -> dict[str, Any]:
-        code, text = as_root(host, f"k3s kubectl --namespace=llm get {what} --output=json")
-        assert code == 0, text
-        return dict(json.loads(text))
-
-    return read
 
 
 @pytest.mark.parametrize("name", ["prometheus", "checks"])

@@ -185,7 +185,7 @@ class Cluster:
                 channel.settimeout(timeout)
                 yield channel
                 problem = forward.error(port)
-        except (ApiException, WebSocketException, HTTPError, OSError, ValueError) as error:
+        except (ApiException, WebSocketException, HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             raise ClusterError(said(error)) from error
         if problem:
             raise ClusterError(problem)
@@ -205,22 +205,14 @@ class Cluster:
         body: str | None = None,
         headers: Object | None = None,
     ) -> str:
-        try:
-            forward = self._forward(namespace, pod, port)
-            connection = http.client.HTTPConnection("localhost", timeout=timeout)
-            connection.sock = forward.socket(port)
-            connection.sock.settimeout(timeout)
+        connection = http.client.HTTPConnection("localhost")
+        with self.connection(namespace, pod, port, timeout) as connection.sock:
             connection.request(method, path, body, {"Content-Type": "application/json", "Connection": "close", **(headers or {})})
             response = connection.getresponse()
             text = response.read().decode(errors="replace")
-            problem = forward.error(port)
-            if problem:
-                raise ClusterError(problem)
-            if response.status != 200:
-                raise ClusterError(f"HTTP {response.status}: {text[:200]}")
-            return text
-        except (ApiException, WebSocketException, HTTPError, http.client.HTTPException, OSError, ValueError) as error:
-            raise ClusterError(said(error)) from error
+        if response.status != 200:
+            raise ClusterError(f"HTTP {response.status}: {text[:200]}")
+        return text
 
 
 def exit_code(status: Object) -> int:

@@ -49,6 +49,19 @@ def ask_all(cluster: api.Cluster, model: dict[str, t.Any], timeout: int) -> list
         return list(pool.map(lambda pod: _ask(cluster, model, pod, timeout, key), found))
 
 
+def proved(cluster: api.Cluster, models: list[dict[str, t.Any]], timeout: int) -> list[Answer]:
+    """Every replica's answers. Raises ClusterError when one is wrong, or not all replicas are there to be asked."""
+    answers = []
+    for model in models:
+        found = ask_all(cluster, model, timeout)
+        answers += found
+        if len(found) != model["replicas"]:
+            raise api.ClusterError(f"{model['name']}: {len(found)} of {model['replicas']} replicas are ready to answer.")
+    if lines := [text for answer in answers for text in wrong(answer)]:
+        raise api.ClusterError("\n".join(["Wrong answers:", *lines]))
+    return answers
+
+
 def wrong(answer: Answer) -> list[str]:
     """What is wrong with a replica's answers, one line each."""
     return [

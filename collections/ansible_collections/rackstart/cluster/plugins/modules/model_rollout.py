@@ -105,15 +105,7 @@ class Models:
         """Wait until all are as applied; every replica's answers. Raises ClusterError, also for a wrong answer."""
         Rollout(self.cluster, self.definitions).wait(timeout)
         self.up = time.monotonic()
-        answers = []
-        for model in self.models:
-            found = prompts.ask_all(self.cluster, model, answer_timeout)
-            answers += found
-            if len(found) != model["replicas"]:
-                raise api.ClusterError(f"{model['name']}: {len(found)} of {model['replicas']} replicas are ready to answer.")
-        if wrong := [text for answer in answers for text in prompts.wrong(answer)]:
-            raise api.ClusterError("\n".join(["Wrong answers:", *wrong]))
-        return answers
+        return prompts.proved(self.cluster, self.models, answer_timeout)
 
     def remember(self) -> list[str]:
         """Keep what has proved good; the claims of all that is kept."""

@@ -105,9 +105,7 @@ def take_back(cluster: api.Cluster, applier: Applier, model: dict[str, t.Any], t
         return
     replicas = back["spec"]["replicas"]
     Rollout(cluster, [back]).wait(back["spec"]["progressDeadlineSeconds"] * max(1, replicas))
-    answers = prompts.ask_all(cluster, model, timeout)
-    if wrong := [text for answer in answers for text in prompts.wrong(answer)]:
-        raise api.ClusterError("\n".join(["Wrong answers, after it was taken back:", *wrong]))
+    prompts.proved(cluster, [model | {"replicas": replicas}], timeout)
     promotion.keep(cluster, name, [back, former[0]])
 
 
