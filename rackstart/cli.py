@@ -171,19 +171,34 @@ def lock(setup: Setup, /, inventory: str) -> None:
     lock.write(Project.open(inventory, setup.root), click.echo)
 
 
-@commands.command(help="List the models in service, or take one back to what proved good before.")
-@click.argument("action", type=click.Choice(["list", "rollback"]))
+@commands.command(help="List, add, stage, promote, roll back or remove a model; gc removes weights that nothing uses. docs/models.md")
+@click.argument("action", type=click.Choice(["list", "add", "stage", "promote", "rollback", "remove", "gc"]))
 @click.argument("name", default="")
-@options("inventory", "json")
+@click.option("--revision", metavar="COMMIT", default="", help="Of add, stage and promote: all 40 digits.")
+@click.option("--check", is_flag=True, help="Of gc: only show what would be removed.")
+@click.option("--repository", metavar="ORG/NAME", help="Of add, as are those below: on the hub.")
+@click.option("--context", metavar="TOKENS", type=click.IntRange(min=1), help="Prompt and answer together.")
+@click.option("--prompt", metavar="TEXT", help="A question with one right answer.")
+@click.option("--expect", metavar="TEXT", help="What the answer has to hold.")
+@click.option("--engine", metavar="NAME", help="vllm (the default), or ollama with --file.")
+@click.option("--file", metavar="NAME", help="Ollama's GGUF file in the repository.")
+@click.option("--served-name", metavar="NAME", help='What clients put into "model"; NAME when left out.')
+@click.option("--replicas", metavar="N", type=click.IntRange(min=0), help="1 when left out.")
+@click.option("--gpus", metavar="N", type=click.IntRange(min=0), help="Of each replica; 1 when left out.")
+@click.option("--memory", metavar="SIZE", help="Of each replica; 32Gi when left out.")
+@options("inventory", "json", "verbose")
 @click.pass_obj
-def model(setup: Setup, /, action: str, name: str, inventory: str, as_json: bool) -> None:
-    from rackstart import model
+def model(setup: Setup, /, action: str, inventory: str, as_json: bool, verbosity: int, **given: Any) -> None:
+    from rackstart import model_command
 
-    found = model.perform(Project.open(inventory, setup.root), action, name, _console(stderr=True))
+    project = Project.open(inventory, setup.root)
+    answer = model_command.perform(project, setup.table, action, given, _console(stderr=True), verbosity)
     if as_json:
-        _print_json(found)
+        _print_json(answer.json)
     else:
-        model.show(_console(), action, name, found)
+        answer.show(_console())
+    if answer.error:
+        raise answer.error
 
 
 @commands.command(help="Give a client a key for the gateway, list them, end or rotate one.")

@@ -1,13 +1,12 @@
 """Writes inventories/NAME/artifacts.lock.yml: the digest of every outside thing in artifacts.yml, read at its source."""
 
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import yaml
 
-from rackstart import inventory
+from rackstart import files, inventory
 from rackstart.artifacts import Source
 from rackstart.errors import ConfigurationError, RackstartError
 from rackstart.paths import ROOT, Project
@@ -38,7 +37,8 @@ def write(project: Project, tell: Callable[[str], None]) -> None:
             locked.setdefault(kind, {})[name] = new
             _passing("")
             tell(f"{kind}.{name}  {_compared((before.get(kind) or {}).get(name), new)}")
-    _replace(project, locked)
+    head = f"# Written by: bootstrap.py --inventory {project.name} lock\n---\n"
+    files.replace(project.lock_file, f"{head}{yaml.safe_dump(locked, sort_keys=False, width=200)}")
     tell(f"wrote {project.shown(project.lock_file)}")
 
 
@@ -59,20 +59,6 @@ def _compared(old: dict[str, str] | None, new: dict[str, str]) -> str:
         return f"{new[digest]}  unchanged"
     same_thing = all(old.get(key) == new[key] for key in new if key in ("version", "url", "reference", "key"))
     return f"{new[digest]}  CHANGED from {old[digest]}" + (", under the same name and version" if same_thing else "")
-
-
-def _replace(project: Project, locked: dict[str, Any]) -> None:
-    """Write beside, flush, rename: readers see the old file or the new one."""
-    text = f"# Written by: bootstrap.py --inventory {project.name} lock\n---\n{yaml.safe_dump(locked, sort_keys=False, width=200)}"
-    beside = project.lock_file.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        with beside.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.rename(project.lock_file)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _yaml(path: Any) -> dict[str, Any]:

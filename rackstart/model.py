@@ -6,7 +6,6 @@ from rich.console import Console
 from rich.table import Table
 
 from rackstart import day2
-from rackstart.errors import ConfigurationError
 from rackstart.paths import Project
 from rackstart.stages import MODEL
 
@@ -15,9 +14,7 @@ SHORT = 12  # digits of a revision that tell it from others
 
 
 def perform(project: Project, action: str, name: str, console: Console) -> list[dict[str, Any]]:
-    """Every declared model, as the module model_state returns it. Raises ConfigurationError, StageFailed."""
-    if bool(name) != (action == "rollback"):
-        raise ConfigurationError("model list takes no name" if name else "model rollback NAME: say which model")
+    """Every declared model, as the module model_state returns it. Raises StageFailed."""
     asked = {"model_asked": {"state": STATES[action], "name": name}}
     found: list[dict[str, Any]] = day2.perform(project, MODEL, asked, "found", console)["found"]
     return found

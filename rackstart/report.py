@@ -15,7 +15,7 @@ from rackstart.session import Outcome, Request, state
 def show(console: Console, output: Console, project: Project, request: Request, outcome: Outcome) -> None:
     """Show failures on `console` and results on `output`."""
     again = request.line(project)
-    onward = f"{again} --resume" if request.command == "run" else again
+    onward = f"{again} --resume" if request.command == "run" and not request.asked else again
     for result in outcome.results:
         if result.state == "failed" and not _reported(result, outcome):
             failure.show(console, project, outcome.directory, result, onward)

@@ -27,7 +27,10 @@ _STATES = {Interrupted: "interrupted", PreflightRefused: "refused", Verification
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for. `command` is run, check, verify or doctor; `only` and `start` (--from) choose stages."""
+    """What the user asked for. `command` is run, check, verify, doctor or gc; `only` and `start` (--from) choose stages.
+
+    asked: the words of another command, such as `model promote`, which these stages are the work of.
+    """
 
     command: str
     only: tuple[str, ...] = ()
@@ -36,6 +39,7 @@ class Request:
     resume: bool = False
     extra_vars: tuple[str, ...] = ()
     verbosity: int = 0
+    asked: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         runner.check_extra_vars(self.extra_vars)
@@ -44,6 +48,8 @@ class Request:
         """The command as one types it; values of -e are left out, they may be secrets."""
         name = project.name if project.inventory.parent == project.root / "inventories" else str(project.inventory)
         words = ["python", "bootstrap.py", "--inventory", name]
+        if self.asked:
+            return shlex.join([*words, *self.asked])
         words += [self.command] if self.command != "run" else []
         words += [word for name in self.only for word in ("--only", name)]
         words += ["--from", self.start] if self.start else []
@@ -87,18 +93,21 @@ def history(project: Project) -> list[journal.Record]:
     return [record for record in journal.runs(project.state) if record.run["command"] == "run" and "digest" in record.run]
 
 
-def perform(project: Project, table: Sequence[Stage], request: Request, console: Console) -> Outcome:
-    """Do what was asked, show it on `console`, and return how it went; errors that came before any stage are raised."""
+def perform(project: Project, table: Sequence[Stage], request: Request, console: Console, held: bool = False) -> Outcome:
+    """Do what was asked, show it on `console`, and return how it went; errors that came before any stage are raised.
+
+    held: the caller holds the inventory's lock.
+    """
     stages, hosts, sockets = choose(table, request), inventory.load(project, request.limit), project.control_path
     started = time.monotonic()
     with (
-        locking.hold(project.state, sockets, f"'{request.command}'", console.print),
+        contextlib.nullcontext() if held else locking.hold(project.state, sockets, f"'{request.command}'", console.print),
         _journal(project, request) as (directory, writer),
         _signals() as cancel,
     ):
         if secrets := runner.drop_secrets_from_environment():
             console.print(f"not passed on to Ansible: {', '.join(secrets)} (keep secrets in ansible-vault)")
-        if request.command in ("run", "check"):
+        if request.command in ("run", "check", "gc"):
             hooks.before_run(project, writer, cancel.is_set, console.print)
         kept = _kept(project, stages, hosts, request, writer, console)
         settings = runner.Settings(

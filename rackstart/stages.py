@@ -44,3 +44,4 @@ STAGES = (*_WORK, Stage("verify", CONTROLLER, tuple(stage.name for stage in _WOR
 
 MODEL = Stage("model", CLUSTER, (), "the model is what it was asked to be", folder="playbooks/day2")
 KEY = Stage("key", CLUSTER, (), "every replica of the gateway knows the clients' keys", folder="playbooks/day2")
+GC = Stage("gc", CLUSTER, (), "no weights are left that nothing needs", "gc.json", folder="playbooks/day2")

@@ -21,22 +21,29 @@ NAME = re.compile(r"(?!vllm(-|$)|gateway$)[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
 
 
 def check(look: dict[str, Any]) -> Iterator[Finding]:
-    for number, model in enumerate(look["models"]):
+    yield from declared(look["models"])
+    models = complete(look["models"])
+    for model in models:
+        yield from _arguments(model, look["arguments"])
+        yield from _placement(model, look)
+        yield from _access(model, look)
+        yield from _size(model, look)
+    yield from _room(models, look)
+
+
+def declared(declarations: list[dict[str, Any]]) -> Iterator[Finding]:
+    """What the declarations alone show."""
+    for number, model in enumerate(declarations):
         fields = lacking(model)
         target = f"models/{model.get('name', number)}"
         yield finding("model.fields", target, not fields, f"no {told(fields)}" if fields else "all there", fields=told(fields))
-    models = complete(look["models"])
+    models = complete(declarations)
     counted = {field: Counter(model.get(field) for model in models) for field in ("name", "served_name")}
     for model in models:
         yield from _declaration(model, counted)
         if model["engine"] == "ollama":
             problems = checks_ollama.problems(model, models)
             yield reported("model.ollama", model, not problems, model["file"], problems="; ".join(problems))
-        yield from _arguments(model, look["arguments"])
-        yield from _placement(model, look)
-        yield from _access(model, look)
-        yield from _size(model, look)
-    yield from _room(models, look)
 
 
 def lacking(model: dict[str, Any]) -> list[str]:

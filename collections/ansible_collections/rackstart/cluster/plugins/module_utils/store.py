@@ -6,11 +6,14 @@ whose record still fits was not written to (ctime cannot be set back), any other
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -54,6 +57,24 @@ def served(files: list[RemoteFile], chosen: Collection[str] = ()) -> list[Remote
     if not any(file.path.endswith(".safetensors") for file in files):
         return files
     return [file for file in files if not any(fnmatch(file.path, pattern) for pattern in DUPLICATES)]
+
+
+@contextmanager
+def locked(store: Path, patience: float) -> Iterator[None]:
+    """Hold the store alone. The lock goes with the process, however that ends."""
+    (store / STAGING).mkdir(parents=True, exist_ok=True)
+    with (store / STAGING / ".lock").open("w") as handle:
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    busy = f"another run has been writing {store} for more than {patience:.0f} s"
+                    raise StoreError(f"{busy}; see who: fuser -v {handle.name}") from None
+                time.sleep(1)
+        yield
 
 
 def directory(store: Path, repo: str, revision: str) -> Path:
@@ -109,7 +130,7 @@ def _fingerprint(path: Path) -> list[int]:
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
-def _record_path(store: Path, repo: str, revision: str) -> Path:
+def record_path(store: Path, repo: str, revision: str) -> Path:
     return store / RECORDS / repo / f"{revision}.json"
 
 
@@ -120,7 +141,7 @@ def _record(place: Path, found: dict[str, Path]) -> dict:
 
 def write_record(store: Path, repo: str, revision: str) -> None:
     """Remember what a whole revision looks like, so that the next verification need not read it."""
-    place, path = directory(store, repo, revision), _record_path(store, repo, revision)
+    place, path = directory(store, repo, revision), record_path(store, repo, revision)
     content = json.dumps(_record(place, entries(place)))
     if not path.exists() or path.read_text() != content:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +160,7 @@ def inspect(store: Path, repo: str, revision: str, full: bool = False, chosen: C
         result.damage.append(f"{MANIFEST} is missing or unreadable")
         return result
     try:
-        record = json.loads(_record_path(store, repo, revision).read_text())
+        record = json.loads(record_path(store, repo, revision).read_text())
     except (OSError, ValueError):
         record = {"files": {}}
     found = entries(place)

@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -120,24 +117,6 @@ ARGUMENTS = {
 }
 
 
-@contextmanager
-def locked(store: Path, patience: float) -> Iterator[None]:
-    """Hold the store alone. The lock goes with the process, however that ends."""
-    (store / shelf.STAGING).mkdir(parents=True, exist_ok=True)
-    with (store / shelf.STAGING / ".lock").open("w") as handle:
-        deadline = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    busy = f"another run has been writing {store} for more than {patience:.0f} s"
-                    raise shelf.StoreError(f"{busy}; see who: fuser -v {handle.name}") from None
-                time.sleep(1)
-        yield
-
-
 class Run:
     """One call of the module: what it may do, what it did."""
 
@@ -173,7 +152,7 @@ class Run:
         chosen: dict[tuple[str, str], set[str]] = {}
         for model in self.options["models"]:
             chosen.setdefault((model["repo"], model["revision"]), set()).update(filter(None, [model["file"]]))
-        alone = nullcontext() if self.module.check_mode else locked(self.store, self.options["lock_seconds"])
+        alone = nullcontext() if self.module.check_mode else shelf.locked(self.store, self.options["lock_seconds"])
         with alone:
             changes = [self.settle(repo, revision, files) for (repo, revision), files in chosen.items()]
         return any(changes)
