@@ -39,6 +39,7 @@ _WORK = (
     ),
     Stage("inference", CLUSTER, ("gpu_operator", "volumes"), "every replica answered a golden prompt"),
     Stage("gateway", CLUSTER, ("inference",), "right key answers, wrong key refused, over TLS"),
+    Stage("monitoring", CLUSTER, ("gateway",), "every target is up, every alert rule loads"),
 )
 STAGES = (*_WORK, Stage("verify", CONTROLLER, tuple(stage.name for stage in _WORK), "the verdict is green", "verdict.json"))
 

@@ -19,6 +19,7 @@ IN_THE_LAB = {
     "volumes": ("PV, PVC, the kubelet's mounts", "mount.nfs"),
     "inference": ("vLLM 0.32, rollout, probes", "CUDA: it computes on CPU"),
     "gateway": ("HAProxy, TLS, network policies", "kube-router: nftables enforce"),
+    "monitoring": ("Prometheus, its rules and targets", "DCGM's exporter is left out"),
     "verify": ("every gate", ""),
 }
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 240, 84, 36, 34, 20

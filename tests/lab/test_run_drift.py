@@ -71,6 +71,10 @@ OBJECTS = {
     ("v1", "Secret"): "gateway",
     ("networking.k8s.io/v1", "NetworkPolicy"): "gateway",
     ("policy/v1", "PodDisruptionBudget"): "inference",
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"): "monitoring",
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): "monitoring",
+    ("rbac.authorization.k8s.io/v1", "Role"): "monitoring",
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"): "monitoring",
     ("helm.cattle.io/v1", "HelmChart"): "gpu_operator",
 }
 NAMED = {
@@ -78,6 +82,7 @@ NAMED = {
     "engine-key": "inference",
     "engines": "inference",
     "gateway": "gateway",
+    **dict.fromkeys(("checks", "dashboards", "prometheus", "prometheus-rules"), "monitoring"),
     "gpu-operator": "gpu_operator",
 }  # objects that another stage applies than most of their kind
 

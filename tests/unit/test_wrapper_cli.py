@@ -89,7 +89,7 @@ def test_a_green_run_ends_with_verdict_endpoint_and_curl(project: Project, play:
     ("stages", "command", "code", "said"),
     [
         ({"driver": {"fails": True, "host": "gpu-1"}}, "run", 1, "go on     python bootstrap.py --inventory rack --resume"),
-        ({"labels": {"fails": True}}, "run", 1, "labels failed; not run: gpu_operator, inference, gateway, verify"),
+        ({"labels": {"fails": True}}, "run", 1, "labels failed; not run: gpu_operator, inference, gateway, monitoring, verify"),
         ({"preflight": {"fails": True, "reports": {"preflight.json": {"version": 1, "checks": [CHECK]}}}}, "run", 3, "seat the card"),
         ({"preflight": {"fails": True, "reports": {"preflight.json": {"version": 1, "checks": [CHECK]}}}}, "doctor", 3, "seat the card"),
         ({"preflight": {"fails": True}}, "run", 3, "it is red"),

@@ -59,6 +59,7 @@ def test_independent_stages_on_other_hosts_run_at_once() -> None:
         {"gpu_operator"},
         {"inference"},
         {"gateway"},
+        {"monitoring"},
         {"verify"},
     ]
 
