@@ -1,23 +1,51 @@
-# Metrics of what no program of the rack tells by itself, written anew by each round: checks.sh WEIGHTS KEYS CERTIFICATE OUT STATE SECONDS.
-# WEIGHTS has a directory for each model. Each round hashes one file of each, so that the store is not read at once.
-weights=$1 keys=$2 certificate=$3 out=$4 state=$5 seconds=$6
+# Metrics of what no program of the rack tells by itself: checks.sh KEYS CERTIFICATE OUT STATE SECONDS PAUSE WEIGHTS...
+# WEIGHTS are the models' directories, on a file system whose calls may never end: only children of this shell touch it, two for each
+# model, and they leave in STATE when they last succeeded. What has ended is said every PAUSE seconds, whatever hangs.
+keys=$1 certificate=$2 out=$3 state=$4 seconds=$5 pause=$6
+shift 6
 
-# The model's state holds a file for each thing that is wrong, until it is found to be right.
+# To a file that is never seen half written.
+put() { cat >"$1.new" && mv "$1.new" "$1"; }
+
+# A copy of the manifest again and again. Its attributes are asked of the server, since a client believes old ones for a minute at most.
+look() {
+  while :; do
+    if put "$mine/manifest" <"$1/MANIFEST.sha256"; then date +%s | put "$mine/looked"; fi
+    sleep "$pause"
+  done
+}
+
+# Each round hashes one file, so that the store is not read at once. `wrong` holds a file for each thing that is, until it is found right.
 weigh() {
-  model=$1 wrong=$state/$1 manifest=$weights/$1/MANIFEST.sha256
-  mkdir -p "$wrong"
-  [ -s "$wrong.first" ] || sha256sum <"$manifest" >"$wrong.first"
-  if sha256sum <"$manifest" | cmp -s - "$wrong.first"; then rm -f "$wrong/manifest"; else touch "$wrong/manifest"; fi
-  line=$((round % $(wc -l <"$manifest") + 1))
-  if sed -n "${line}p" "$manifest" | (cd "$weights/$model" && sha256sum -c -s); then
-    rm -f "$wrong/$line"
-  else
-    touch "$wrong/$line"
-    echo "$model: $(sed -n "${line}s/^[0-9a-f]*  //p" "$manifest") is not what the manifest says" >&2
+  round=0
+  until [ -e "$mine/looked" ]; do sleep "$pause"; done
+  [ -e "$mine/first" ] || cp "$mine/manifest" "$mine/first"
+  while :; do
+    cp "$mine/manifest" "$mine/list" # the one that was looked at may be replaced meanwhile
+    if cmp -s "$mine/list" "$mine/first"; then rm -f "$mine/wrong/manifest"; else touch "$mine/wrong/manifest"; fi
+    lines=$(wc -l <"$mine/list")
+    line=$((round % (lines > 0 ? lines : 1) + 1))
+    if sed -n "${line}p" "$mine/list" | (cd "$1" && sha256sum -c -s); then
+      rm -f "$mine/wrong/$line"
+    else
+      touch "$mine/wrong/$line"
+      echo "$model: $(sed -n "${line}s/^[0-9a-f]*  //p" "$mine/list") is not what the manifest says" >&2
+    fi
+    date +%s | put "$mine/weighed"
+    round=$((round + 1))
+    sleep "$seconds"
+  done
+}
+
+# What is known of a model. Of one that was never weighed, when that was begun.
+known() {
+  [ ! -e "$mine/looked" ] || echo "rackstart_weights_looked_timestamp_seconds{model=\"$model\"} $(cat "$mine/looked")"
+  if [ -e "$mine/weighed" ]; then
+    good=1
+    [ -z "$(ls "$mine/wrong")" ] || good=0
+    echo "rackstart_weights_good{model=\"$model\"} $good"
   fi
-  good=1
-  [ -z "$(ls "$wrong")" ] || good=0
-  echo "rackstart_weights_good{model=\"$model\"} $good"
+  echo "rackstart_weights_weighed_timestamp_seconds{model=\"$model\"} $(cat "$mine/weighed" "$mine/began" 2>/dev/null | head -1)"
 }
 
 # HASH CLIENT|EXPIRES|...: when each client's last key ends; a client with one that never ends has none.
@@ -36,17 +64,26 @@ ending() {
   echo "rackstart_certificate_expiry_timestamp_seconds $(date -u -d "$day" +%s)"
 }
 
-round=0
+children=
+trap 'kill $children; exit' TERM
+for folder; do
+  model=${folder##*/} mine=$state/${folder##*/}
+  mkdir -p "$mine/wrong"
+  [ -e "$mine/began" ] || date +%s >"$mine/began"
+  look "$folder" &
+  children="$children $!"
+  weigh "$folder" &
+  children="$children $!"
+done
 while :; do
   {
-    for folder in "$weights"/*/; do
-      [ ! -e "$folder" ] || weigh "$(basename "$folder")"
+    for folder; do
+      model=${folder##*/} mine=$state/${folder##*/}
+      known
     done
     [ ! -e "$keys" ] || expiries
     [ ! -e "$certificate" ] || ending
-    echo "rackstart_checked_timestamp_seconds $(date +%s)"
-  } >"$out/metrics.new"
-  mv "$out/metrics.new" "$out/metrics.txt"
-  round=$((round + 1))
-  sleep "$seconds"
+  } | put "$out/metrics.txt"
+  sleep "$pause" &
+  wait $! # which a signal ends, and the sleep does not
 done

@@ -11,18 +11,19 @@ Object = dict[str, t.Any]
 NAME = "checks"
 LABELS = pods.labels(NAME, NAME)
 MATCH = pods.selector(LABELS)
-ROUND = 600  # seconds between two rounds
+ROUND, PAUSE = 600, 30  # seconds between two hashes of a model, and between two looks at it
 SCRIPT = "checks.sh"
 
 
 def _container(image: str, claims: dict[str, str]) -> Object:
-    round_of = f"sh /checks/{SCRIPT} /weights /keys/{gateway_objects.KEYS_FILE} /tls/tls.crt /out /state {ROUND}"
+    script = f"sh /checks/{SCRIPT} /keys/{gateway_objects.KEYS_FILE} /tls/tls.crt /out /state {ROUND} {PAUSE}"
+    weights = " ".join(f"/weights/{model}" for model in claims)
     return {
         "name": NAME,
         "image": image,
-        "command": ["sh", "-c", f"httpd -p {scraping.CHECKS_PORT} -h /out && exec {round_of}"],
+        "command": ["sh", "-c", f"httpd -p {scraping.CHECKS_PORT} -h /out && exec {script} {weights}"],
         "ports": [{"name": "metrics", "containerPort": scraping.CHECKS_PORT}],
-        # Ready says: the first round has ended.
+        # Ready says: metrics are served. A store that does not answer is one of them, and holds nothing up.
         "readinessProbe": {"httpGet": {"path": scraping.CHECKS_PATH, "port": "metrics"}, "periodSeconds": 5},
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
         "securityContext": pods.CONTAINER_SECURITY | {"readOnlyRootFilesystem": True},
@@ -63,7 +64,8 @@ def objects(image: str, claims: dict[str, str], script: str) -> list[Object]:
             "spec": {
                 "replicas": 1,
                 "selector": {"matchLabels": MATCH},
-                "strategy": {"type": "Recreate"},
+                # A pod that hangs with its volume need not be gone before the next one comes.
+                "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
                 "revisionHistoryLimit": 3,
                 "template": {"metadata": template, "spec": pods.spec([_container(image, claims)], volumes, {}, grace=1)},
             },
