@@ -2,26 +2,57 @@
 
 from __future__ import annotations
 
+import time
+import typing as t
+
 from ansible_collections.rackstart.cluster.plugins.module_utils import api
 from ansible_collections.rackstart.cluster.plugins.module_utils import workloads as rules
 
 KINDS = ("DaemonSet", "Deployment")
+RENEWED, GIVEN_UP = 60, 180  # seconds until a pod is replaced that was not ready before, and until one is told that cannot mount
 HASH = "pod-template-hash"  # label that the Deployment controller tells the pods of one template by
 
 
 class Rollout:
-    """The workloads of some definitions as they were seen last."""
+    """The workloads of some definitions as they were seen last. renew: those whose pods do not wait for what they hang on.
 
-    def __init__(self, cluster: api.Cluster, definitions: list[api.Object]) -> None:
+    Made before the definitions are applied: the pods that are not ready then are those that may hang on what was mended since.
+    """
+
+    def __init__(self, cluster: api.Cluster, definitions: list[api.Object], renew: t.Collection[str] = ()) -> None:
         self.cluster = cluster
         self.declared = [
             (one["kind"], one["metadata"]["name"], one["metadata"]["namespace"]) for one in definitions if one["kind"] in KINDS
         ]
         self.seen: dict[str, api.Object] = {}
+        self.renew = [one for one in definitions if one["kind"] == "Deployment" and one["metadata"]["name"] in renew]
+        self.late = {pod["metadata"]["uid"] for one in self.renew for pod in self.pods(one) if not rules.pod_ready(pod)}
+        self.renewed: list[str] = []
 
     def wait(self, seconds: int) -> None:
         """Returns once every pod is of the newest template and available; raises ClusterError, at once when waiting is of no use."""
-        api.poll(self.look, seconds, lambda: f"Not rolled out after {seconds} s.\n{self.explain()}")
+        began = time.monotonic()
+
+        def look() -> bool | None:
+            done = self.look()
+            if not done and self.renew:
+                self.hurry(time.monotonic() - began)
+            return done
+
+        api.poll(look, seconds, lambda: f"Not rolled out after {seconds} s.\n{self.explain()}")
+
+    def hurry(self, waited: float) -> None:
+        """Replaces pods that hang since before, and raises ClusterError when none can mount. waited: seconds."""
+        there = [pod for one in self.renew for pod in self.pods(one)]
+        waiting = [pod for pod in there if not rules.pod_ready(pod) and not pod["metadata"].get("deletionTimestamp")]
+        if waited >= GIVEN_UP and any(rules.unmounted(pod) for pod in waiting):
+            raise api.ClusterError(f"A volume is not mounted after {GIVEN_UP} s.\n{self.explain()}")
+        for pod in waiting if waited >= RENEWED else []:
+            name, namespace, uid = (pod["metadata"][key] for key in ("name", "namespace", "uid"))
+            if uid in self.late:
+                # Of this very pod: somebody else may have replaced it meanwhile.
+                self.cluster.resource("v1", "Pod").delete(name=name, namespace=namespace, body={"preconditions": {"uid": uid}})
+                self.renewed.append(name)
 
     def pods(self, workload: api.Object) -> list[api.Object]:
         return self.cluster.list("v1", "Pod", workload["metadata"]["namespace"], rules.selector(workload))

@@ -54,6 +54,13 @@ options:
     description: Seconds for every pod of the Deployments and DaemonSets to be of the newest template and available. 0 does not wait.
     type: int
     default: 0
+  renew:
+    description:
+      - Names of its Deployments whose pods do not wait for what they hang on. One that was not ready before and is not a minute later is
+        deleted, so that another mounts anew; if that cannot mount its volumes either, it is told two minutes later.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
 requirements:
@@ -102,11 +109,13 @@ def main() -> None:
                 },
             },
             "wait_timeout": {"type": "int", "default": 0},
+            "renew": {"type": "list", "elements": "str", "default": []},
         }
     )
     definitions, current = module.params["definitions"], "the API"
     try:
         applier = Applier(api.Cluster(module), module.check_mode)
+        rollout = Rollout(applier.cluster, definitions, module.params["renew"])
         for definition in definitions:
             current = f"{definition['kind']}/{definition['metadata']['name']}"
             applier.apply(definition)
@@ -116,10 +125,11 @@ def main() -> None:
             applier.prune(declared, **module.params["prune"])
         if module.params["wait_timeout"] and not module.check_mode:
             current = "waiting"
-            Rollout(applier.cluster, definitions).wait(module.params["wait_timeout"])
+            rollout.wait(module.params["wait_timeout"])
     except (api.ClusterError, *api.ERRORS) as error:
         module.fail_json(msg=f"{current}: {api.reason(error)}")
-    module.exit_json(changed=bool(applier.changes), changes=applier.names, diff=applier.diff)
+    names = applier.names + [f"Pod/{name}" for name in rollout.renewed]
+    module.exit_json(changed=bool(names), changes=names, diff=applier.diff)
 
 
 if __name__ == "__main__":
