@@ -34,7 +34,7 @@ SETTINGS: monitoring.Settings = {
 OBJECTS = monitoring.objects([MODEL], SETTINGS, operator=False)
 MAPS = {item["metadata"]["name"]: item["data"] for item in OBJECTS if item["kind"] == "ConfigMap"}
 PODS = {item["metadata"]["name"]: item["spec"]["template"] for item in OBJECTS if item["kind"] == "Deployment"}
-EXPECTED = dict.fromkeys(scraping.JOBS, 1)
+EXPECTED = {name: [name if isinstance(job, scraping.Pods) else "gpu-1"] for name, job in scraping.JOBS.items()}
 
 
 class Prometheus:
@@ -85,7 +85,7 @@ def prometheus(kubectl: programs.Kubectl, tmp_path_factory: pytest.TempPathFacto
     command = [binary, *flags, f"--web.listen-address=127.0.0.1:{port}"]
     with watched.targets(folder), programs.program(folder / "prometheus.log", *command) as until:
         running = Prometheus(f"http://127.0.0.1:{port}")
-        until(lambda: not targets.target_problems(running.ask(targets.TARGETS), EXPECTED))
+        until(lambda: not targets.target_problems(targets.states(running.ask(targets.TARGETS), EXPECTED)))
         until(lambda: running.query("model:replicas_declared"))
         yield running
 

@@ -61,7 +61,8 @@ def world() -> dict[str, Any]:
     }
     nodes = {"s1": node(voter=True), "g1": node(2), "g2": node(1), "g9": node()}
     gateway = {"ready": 2, "keys": {"gateway-1": "", "gateway-2": ""}, "refusals": {"no key": "HTTP 401", "a wrong key": "HTTP 401"}}
-    seen = {"nodes": nodes, "policy": {"status": {"state": "ready"}}, "models": {"tiny": served}, "gateway": gateway}
+    seen: dict[str, Any] = {"nodes": nodes, "policy": {"status": {"state": "ready"}}, "models": {"tiny": served}, "gateway": gateway}
+    seen["metrics"] = {"problem": "", "jobs": {"checks": {"checks-1": "up"}, "kubelet": {"g1": "up", "g2": "up"}, "dcgm": {}}, "rules": []}
     return {"probes": probes, "seen": seen}
 
 
@@ -169,6 +170,10 @@ SERVED = "seen/models/tiny"
         ("a gateway too few", change("seen/gateway/ready", 1), {("gateway.replicas", "gateway", "gateway")}),
         ("a key of its own", change("seen/gateway/keys/gateway-2", "1 keys differ"), {("gateway.keys", "gateway-2", "gateway")}),
         ("no key is enough", change("seen/gateway/refusals/no key", "HTTP 200"), {("gateway.refuses", "no key", "gateway")}),
+        ("a target is down", change("seen/metrics/jobs/kubelet/g2", "refused"), {("metrics.target", "kubelet/g2", "monitoring")}),
+        ("a rule fails", change("seen/metrics/rules", ["A: boom"]), {("metrics.rules", "prometheus", "monitoring")}),
+        ("no Prometheus", change("seen/metrics/problem", "no pod"), {("metrics.answers", "prometheus", "monitoring")}),
+        ("another's Prometheus", change("seen/metrics", None), set()),
         ("no TLS", change("seen/gateway/refusals/a wrong key", "SSLError"), {("gateway.refuses", "a wrong key", "gateway")}),
     ],
 )

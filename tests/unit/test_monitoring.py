@@ -89,6 +89,17 @@ def test_prometheus_may_read_metrics_and_nothing_else() -> None:
     assert rules == {("Role", "gpu-operator"): pods, ("Role", "llm"): pods}
 
 
+def test_a_pod_of_checks_that_hangs_does_not_keep_the_next_one_away() -> None:
+    spec = objects()["Deployment/checks"]["spec"]
+    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+
+
+def test_the_checks_are_told_their_models_and_ask_no_mounted_folder_for_them() -> None:
+    [container] = pod("checks", claims={"tiny": "weights-tiny-0a", "large": "weights-large-0b"})["spec"]["containers"]
+    assert container["command"][-1].endswith("/out /state 600 30 /weights/tiny /weights/large")
+    assert "exec" not in container["readinessProbe"]
+
+
 def test_the_checks_see_hashes_and_the_certificate_but_no_private_key() -> None:
     volumes = {volume["name"]: volume for volume in pod("checks")["spec"]["volumes"]}
     assert volumes["tls"]["secret"]["items"] == [{"key": "tls.crt", "path": "tls.crt"}]
@@ -166,24 +177,6 @@ def test_ports_and_labels_are_those_of_the_pods() -> None:
         assert isinstance(job, scraping.Pods)
         assert job.selector in {f"{key}={value}" for key, value in template["metadata"]["labels"].items()}
         assert {"name": job.port_name, "containerPort": job.port} in template["spec"]["containers"][0]["ports"]
-
-
-def target(job: str, health: str = "up", error: str = "") -> dict[str, str]:
-    return {"scrapePool": job, "health": health, "lastError": error, "scrapeUrl": f"http://{job}/metrics"}
-
-
-@pytest.mark.parametrize(
-    ("active", "problems"),
-    [
-        ([target("a"), target("a"), target("b")], []),
-        ([target("a"), target("b")], ["a: 1 of 2 targets are up"]),
-        ([target("a"), target("a", "down", "refused"), target("b")], ["a: 1 of 2 targets are up", "a at http://a/metrics: refused"]),
-        ([target("a"), target("a"), target("b"), target("b", "unknown")], ["b at http://b/metrics: not read yet"]),
-        ([], ["a: 0 of 2 targets are up", "b: 0 of 1 targets are up"]),
-    ],
-)
-def test_targets_that_are_not_read_are_named(active: list[dict[str, str]], problems: list[str]) -> None:
-    assert targets.target_problems({"data": {"activeTargets": active}}, {"a": 2, "b": 1, "c": 0}) == problems
 
 
 def test_rules_that_are_not_loaded_or_fail_are_named() -> None:

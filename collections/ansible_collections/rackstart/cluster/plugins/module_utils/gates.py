@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Iterator
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import nodes, operator, prompts
+from ansible_collections.rackstart.cluster.plugins.module_utils import nodes, operator, prompts, targets
 from ansible_collections.rackstart.cluster.plugins.module_utils.engines import on_gpu
 from ansible_collections.rackstart.cluster.plugins.module_utils.observe import Observed, Served
 
@@ -35,6 +35,9 @@ GATES = {
     "gateway.keys": ("gateway", "each replica of the gateway accepts the keys of the Secret `gateway-keys`, no more and no fewer"),
     "gateway.refuses": ("gateway", "over TLS, the gateway answers a wrong key and none at all with HTTP 401"),
     "endpoint.answers": ("gateway", "over TLS and with a right key, the gateway gives a right answer of each model"),
+    "metrics.answers": ("monitoring", "where Rackstart runs Prometheus, it answers; without it the two gates below are left out"),
+    "metrics.target": ("monitoring", "Prometheus reads each pod that has metrics, and each node that is Ready"),
+    "metrics.rules": ("monitoring", "Prometheus has loaded every file of rules, and can evaluate each"),
 }
 
 
@@ -215,11 +218,27 @@ def gateway(declared: Declared, seen: Observed) -> Iterator[Gate]:
         yield _gate("endpoint.answers", model["name"], "answers", problem or "answers", remedy)
 
 
+def metrics(seen: Observed) -> Iterator[Gate]:
+    """What alerts are made of is read."""
+    found = seen["metrics"]
+    if found is None:
+        return
+    remedy = "Run the stage monitoring; `kubectl -n llm get pods` and `kubectl -n llm logs deploy/prometheus` show what is wrong."
+    yield _gate("metrics.answers", "prometheus", "answers", found["problem"] or "answers", remedy)
+    if found["problem"]:
+        return
+    for job, states in found["jobs"].items():
+        for name, state in states.items():
+            remedy = f"docs/runbooks/TargetDown.md says how to look at {name}; the stage monitoring mends what Prometheus may and knows."
+            yield _gate("metrics.target", f"{job}/{name}", targets.UP, state, remedy)
+    yield _gate("metrics.rules", "prometheus", [], found["rules"], "Run the stage monitoring: it loads the rules anew.")
+
+
 def judge(declared: Declared, probes: dict[str, Probe | None], seen: Observed | None, problem: str) -> list[Gate]:
     """All gates. seen is None, and problem says why, when the API does not answer: then the cluster's gates are left out, and it is red."""
     found = [*hosts(declared, probes), *gpus_of_hosts(declared, probes), *api_ready(problem)]
     if seen is not None:
         found += [*etcd(declared, seen), *node_set(declared, seen), *marks(declared, seen)]
         found += [*gpus_of_cluster(declared, probes, seen), *volumes(declared, probes, seen), *replicas(declared, seen)]
-        found += gateway(declared, seen)
+        found += [*gateway(declared, seen), *metrics(seen)]
     return found

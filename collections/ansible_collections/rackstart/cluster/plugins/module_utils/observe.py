@@ -10,6 +10,7 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import (
     capacity,
     gateway_client,
     gateway_replicas,
+    metrics,
     operator,
     pods,
     prompts,
@@ -58,12 +59,16 @@ class Asked(t.TypedDict):
 
 
 class Observed(t.TypedDict):
-    """The cluster at one moment. nodes: by name; endpoint of a model: its problem, empty when the gateway gives a right answer."""
+    """The cluster at one moment. nodes: by name; metrics: none where Prometheus is not ours.
+
+    endpoint of a model: its problem, empty when the gateway gives a right answer.
+    """
 
     nodes: dict[str, api.Object]
     gateway: Gateway
     policy: api.Object | None
     models: dict[str, Served]
+    metrics: metrics.Metrics | None
 
 
 def _mount(cluster: api.Cluster, pod: api.Object) -> Mount:
@@ -102,6 +107,7 @@ def observe(cluster: api.Cluster, models: list[dict[str, t.Any]], claims: dict[s
         "gateway": _gateway(cluster, asked, timeout),
         "policy": cluster.get("nvidia.com/v1", "ClusterPolicy", operator.POLICY),
         "models": {},
+        "metrics": None,
     }
     for model in models:
         name, claim = model["name"], claims[model["name"]]
@@ -116,4 +122,5 @@ def observe(cluster: api.Cluster, models: list[dict[str, t.Any]], claims: dict[s
             "caches": capacity.caches(cluster, name, [answer["pod"] for answer in answers]),
             "endpoint": gateway_client.answer_problem(asked["address"], asked["key"], model, timeout),
         }
+    seen["metrics"] = metrics.observe(cluster)
     return seen

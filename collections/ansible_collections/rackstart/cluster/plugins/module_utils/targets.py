@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import typing as t
 
 Object = dict[str, t.Any]
@@ -10,17 +9,36 @@ Object = dict[str, t.Any]
 TARGETS, RULES = "/api/v1/targets?state=active", "/api/v1/rules"
 
 
-def target_problems(answer: Object, expected: dict[str, int]) -> list[str]:
-    """Targets that are not up, and jobs that have fewer than expected."""
-    targets = answer["data"]["activeTargets"]
-    up = collections.Counter(target["scrapePool"] for target in targets if target["health"] == "up")
-    few = [f"{job}: {up[job]} of {count} targets are up" for job, count in expected.items() if up[job] < count]
-    down = [
-        f"{target['scrapePool']} at {target['scrapeUrl']}: {target['lastError'] or 'not read yet'}"
-        for target in targets
-        if target["health"] != "up"
-    ]
-    return few + down
+UP, UNREAD, NONE = "up", "not read yet", "is no target"
+# By which a target says what it is of.
+NAMES = ("__meta_kubernetes_pod_name", "__meta_kubernetes_node_name")
+
+
+def _state(target: Object) -> str:
+    if target["health"] == UP:
+        return UP
+    return f"{target['scrapeUrl']}: {target['lastError'] or UNREAD}"
+
+
+def states(answer: Object, expected: dict[str, list[str]]) -> dict[str, dict[str, str]]:
+    """Of each job, pod or node by name to `up`, or to why it is not. What is not expected is on its way out, and nobody's concern."""
+    found = {job: dict.fromkeys(names, NONE) for job, names in expected.items()}
+    for target in answer["data"]["activeTargets"]:
+        job = found.get(target["scrapePool"], {})
+        name = next((target["discoveredLabels"][label] for label in NAMES if label in target["discoveredLabels"]), "")
+        if name in job:
+            job[name] = _state(target)
+    return found
+
+
+def pending(found: dict[str, dict[str, str]]) -> bool:
+    """Prometheus has yet to find or to read a target."""
+    return any(state == NONE or state.endswith(UNREAD) for job in found.values() for state in job.values())
+
+
+def target_problems(found: dict[str, dict[str, str]]) -> list[str]:
+    """What is not up."""
+    return [f"{job}, {name}: {state}" for job, names in found.items() for name, state in names.items() if state != UP]
 
 
 def rule_problems(answer: Object, files: t.Collection[str]) -> list[str]:
