@@ -13,6 +13,8 @@ static struct nfs_context *nfs;
 static const struct options *options;
 static const char *server, *export;
 static int watched = -1;
+static bool (*nobody_waits)(void);
+static bool connected;
 static char last_error[512];
 
 // The one call under way. Static, since libnfs may still report on a call that was given up.
@@ -49,12 +51,15 @@ static time_t now(void) {
 	return time.tv_sec;
 }
 
-static void leave_when_unmounted(void) {
+// Whether to wait no longer. Ends the process when it is unmounted.
+static bool given_up(void) {
 	struct pollfd device = {.fd = watched};
 	if (watched >= 0 && poll(&device, 1, 0) > 0 && device.revents & POLLERR) _exit(0);
+	return nobody_waits && nobody_waits();
 }
 
-// Waits for the call that was just sent (rc of the sending): its status, or -ETIMEDOUT when the server or the connection is gone.
+// Waits for the call that was just sent (rc of the sending): its status, -ETIMEDOUT when the server or the connection is gone, or -EINTR
+// when nobody waits for it any more.
 static int wait_reply(int rc) {
 	time_t deadline = now() + (options->deciseconds + 9) / 10;
 	if (rc) {
@@ -67,7 +72,7 @@ static int wait_reply(int rc) {
 			snprintf(last_error, sizeof last_error, "Connection timed out");
 			return -ETIMEDOUT;
 		}
-		leave_when_unmounted();
+		if (given_up()) return -EINTR;
 		if (socket.fd < 0 || poll(&socket, 1, 500) < 0 || nfs_service(nfs, socket.revents) < 0) {
 			if (call.done) break;
 			snprintf(last_error, sizeof last_error, "%s", nfs_get_error(nfs));
@@ -82,6 +87,7 @@ static int connect_once(void) {
 	char url[128];
 	struct nfs_url *parsed;
 	call.id++; // what the old connection still reports is nobody's
+	connected = false;
 	if (nfs) nfs_destroy_context(nfs);
 	if (!(nfs = nfs_init_context())) return -ENOMEM;
 	int used = snprintf(url, sizeof url, "nfs://server/?version=3&auto-traverse-mounts=0");
@@ -90,6 +96,7 @@ static int connect_once(void) {
 	if ((parsed = nfs_parse_url_dir(nfs, url))) nfs_destroy_url(parsed);
 	nfs_set_autoreconnect(nfs, 0);
 	int rc = wait_reply(nfs_mount_async(nfs, server, export, on_reply, begin(NOTHING, NULL, 0)));
+	connected = rc >= 0;
 	return rc == -EIO ? -ETIMEDOUT : rc;
 }
 
@@ -101,7 +108,10 @@ int client_mount(const char *server_name, const char *path, const struct options
 }
 
 const char *client_error(void) { return last_error; }
-void client_watch(int descriptor) { watched = descriptor; }
+void client_watch(int descriptor, bool (*check)(void)) {
+	watched = descriptor;
+	nobody_waits = check;
+}
 
 // After a try: whether to try again. A server that does not answer is asked for ever (hard) or `retrans` times more (soft).
 struct tries { int count; bool fresh; time_t began; };
@@ -111,7 +121,10 @@ static bool again(struct tries *tries, int *rc) {
 	// a new connection and the same answer at once: the server means it
 	if (!lost || (*rc == -EIO && tries->fresh)) return false;
 	do {
-		leave_when_unmounted();
+		if (given_up()) {
+			*rc = -EINTR;
+			return false;
+		}
 		if (options->soft && tries->count >= options->retransmissions) {
 			syslog(LOG_ERR, "server %s not responding, timed out", server);
 			*rc = -EIO;
@@ -130,7 +143,7 @@ static bool again(struct tries *tries, int *rc) {
 #define CALL(result, kind, out, size, function, ...) \
 	do { \
 		struct tries tries = {0}; \
-		do result = wait_reply(function(nfs, __VA_ARGS__, on_reply, begin(kind, out, size))); \
+		do result = connected ? wait_reply(function(nfs, __VA_ARGS__, on_reply, begin(kind, out, size))) : -ETIMEDOUT; \
 		while (again(&tries, &result)); \
 	} while (0)
 

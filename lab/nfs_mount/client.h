@@ -12,8 +12,9 @@
 int client_mount(const char *server, const char *path, const struct options *options);
 const char *client_error(void);
 
-// From now on a call that waits ends the process when this descriptor reports an error: the file system was unmounted by force.
-void client_watch(int descriptor);
+// From now on a call that waits ends the process when this descriptor reports an error, since the file system was unmounted by force, and
+// ends with -EINTR when the check says that nobody waits for it any more.
+void client_watch(int descriptor, bool (*check)(void));
 
 // Each returns 0 (client_read: bytes) or a negative errno.
 int client_stat(const char *path, struct nfs_stat_64 *out);

@@ -6,6 +6,7 @@
 #include <fuse3/fuse.h>
 #include <fuse3/fuse_lowlevel.h>
 #include <netdb.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,6 +78,19 @@ static const struct fuse_operations operations = {
 	.read = read_file, .release = close_file, .statfs = client_statvfs,
 };
 
+// Whether who made the call was killed: the kernel's client lets such a one go, and FUSE holds it until the call is answered.
+static bool killed(void) {
+	char name[64], line[128];
+	unsigned long pending = 0, found;
+	snprintf(name, sizeof name, "/proc/%d/status", (int)fuse_get_context()->pid);
+	FILE *status = fopen(name, "re");
+	if (!status) return false;
+	while (fgets(line, sizeof line, status))
+		if (sscanf(line, "SigPnd: %lx", &found) == 1 || sscanf(line, "ShdPnd: %lx", &found) == 1) pending |= found;
+	fclose(status);
+	return pending & 1UL << (SIGKILL - 1);
+}
+
 static int fail(const char *source, const char *reason) {
 	fprintf(stderr, "mount.nfs: %s: %s\n", source, reason);
 	return FAILED;
@@ -106,7 +120,7 @@ static int serve(const char *source, const char *directory) {
 	fuse_opt_add_arg(&args, arguments);
 	struct fuse *fuse = fuse_new(&args, &operations, sizeof operations, NULL);
 	if (!fuse || fuse_mount(fuse, directory)) return FAILED; // libfuse has said why
-	client_watch(fuse_session_fd(fuse_get_session(fuse)));
+	client_watch(fuse_session_fd(fuse_get_session(fuse)), killed);
 	if (*options.without_effect) syslog(LOG_WARNING, "%s on %s: options without effect: %s", source, directory, options.without_effect);
 	if (fuse_daemonize(0)) return FAILED;
 	return fuse_loop(fuse) ? FAILED : 0;

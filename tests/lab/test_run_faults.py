@@ -97,3 +97,31 @@ def test_an_nfs_server_that_stalls(bootstrap: Bootstrap, inventory: Path) -> Non
         assert words in stalled.reasons
     mended = bootstrap("--inventory", str(inventory), "--only", "volumes", "--only", "verify")
     assert mended.code == 0, mended
+
+
+def test_monitoring_waits_for_no_store(bootstrap: Bootstrap, inventory: Path) -> None:
+    """The pod of checks stays ready on a store that hangs, and can be killed there; one that cannot mount is told by the store's name."""
+    checks, monitoring = "app.kubernetes.io/component=checks", ("--inventory", str(inventory), "--only", "monitoring", "--json")
+
+    def pods() -> set[str]:
+        found = CoreV1Api(api()).list_namespaced_pod("llm", label_selector=checks).items
+        return {pod.metadata.name for pod in found if not pod.metadata.deletion_timestamp}
+
+    [before] = pods()
+    on("server-1", "systemctl kill --signal STOP nfs-ganesha")
+    try:
+        watched = bootstrap(*monitoring)
+        CoreV1Api(api()).delete_namespaced_pod(before, "llm")
+        until(lambda: before not in {pod.metadata.name for pod in CoreV1Api(api()).list_namespaced_pod("llm").items}, f"{before} is gone")
+        [second] = pods()
+        stalled = bootstrap(*monitoring)
+        [third] = pods()
+    finally:
+        on("server-1", "systemctl kill --signal CONT nfs-ganesha")
+    assert (watched.code, watched.changes) == (0, set()), watched
+    assert stalled.code == 1, stalled
+    for words in ("A volume is not mounted after 180 s.", f"10.77.0.11:/srv/models/{MODEL['repo']}/{MODEL['revision']}"):
+        assert words in stalled.reasons
+    assert third != second, "a pod that hangs since before is replaced"
+    mended = bootstrap("--inventory", str(inventory), "--only", "monitoring", "--only", "verify")
+    assert mended.code == 0, mended

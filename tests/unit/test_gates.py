@@ -183,6 +183,13 @@ def test_each_gate(case: str, alter: Callable[[dict[str, Any]], None], expected:
     assert closed(state) == expected, case
 
 
+def test_a_prometheus_that_does_not_answer_is_not_judged_by_what_it_reads() -> None:
+    state = world()
+    state["seen"]["metrics"] = {"problem": "no pod", "jobs": {}, "rules": []}
+    found = [gate["id"] for gate in gates.judge(DECLARED, state["probes"], state["seen"], "") if gate["id"].startswith("metrics.")]
+    assert found == ["metrics.answers"]
+
+
 def test_too_few_gpus_on_offer() -> None:
     state = world()
     state["seen"]["nodes"]["g1"]["status"]["allocatable"]["nvidia.com/gpu"] = "1"

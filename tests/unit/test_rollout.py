@@ -106,6 +106,16 @@ def test_a_volume_that_cannot_be_mounted_is_told_soon(clock: list[float], before
     assert cluster.deleted == [one["metadata"]["uid"] for one in before]
 
 
+def test_a_pod_on_its_way_out_is_left_to_it(clock: list[float]) -> None:
+    """It was deleted already, and what it has not mounted is nobody's concern."""
+    cluster: Any = Cluster([pod("old", mounted=False)], NEW)
+    seen = rollout.Rollout(cluster, [DEFINITION], ["checks"])
+    cluster.pods = [pod("old", mounted=False, going=True), pod("slow")]
+    with pytest.raises(api.TimeoutReached, match="Not rolled out after 300 s"):
+        seen.wait(300)
+    assert cluster.deleted == []
+
+
 def test_a_pod_that_came_with_the_run_is_given_its_time(clock: list[float]) -> None:
     cluster: Any = Cluster([], NEW)
     seen = rollout.Rollout(cluster, [DEFINITION], ["checks"])
