@@ -17,8 +17,8 @@ from rackstart.session import Outcome, Request
 from rackstart.stages import Stage
 
 STAGED = ("models", "volumes")
-SERVED = ("models", "volumes", "inference", "gateway")
-REMOVED = ("inference", "gateway")  # what they do not find declared they remove; the files in the store are left to `model gc`
+SERVED = ("models", "volumes", "inference", "gateway", "monitoring")
+REMOVED = ("inference", "gateway", "monitoring")  # they remove what is not declared; files in the store are left to `model gc`
 
 
 def add(project: Project, model: dict[str, Any], console: Console) -> Declaration:

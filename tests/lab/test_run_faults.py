@@ -99,6 +99,7 @@ def test_an_nfs_server_that_stalls(bootstrap: Bootstrap, inventory: Path) -> Non
     assert mended.code == 0, mended
 
 
+@pytest.mark.serving  # for its length
 def test_monitoring_waits_for_no_store(bootstrap: Bootstrap, inventory: Path) -> None:
     """The pod of checks stays ready on a store that hangs, and can be killed there; one that cannot mount is told by the store's name."""
     checks, monitoring = "app.kubernetes.io/component=checks", ("--inventory", str(inventory), "--only", "monitoring", "--json")

@@ -179,11 +179,11 @@ def test_staged_is_fetched_and_mounted_alone_and_not_declared(rack: Rack, argume
 def test_promoted_is_declared_and_served(rack: Rack) -> None:
     rack.during = lambda stage: None if rack.text == MODELS.replace(OLD, NEW, 1) else pytest.fail(f"{stage} ran before it was declared")
     assert rack("promote", "tiny", "--revision", NEW) == 0
-    assert rack.ran == ["models", "volumes", "inference", "gateway"]
+    assert rack.ran == ["models", "volumes", "inference", "gateway", "monitoring"]
     assert rack.text == MODELS.replace(OLD, NEW, 1)
     rack.ran.clear()
     assert rack("promote", "tiny") == 0
-    assert rack.ran == ["models", "volumes", "inference", "gateway"]
+    assert rack.ran == ["models", "volumes", "inference", "gateway", "monitoring"]
 
 
 @pytest.mark.parametrize(("stage", "stays"), [("models", False), ("volumes", False), ("inference", False), ("gateway", True)])
@@ -239,7 +239,7 @@ def test_two_at_once(rack: Rack, capsys: pytest.CaptureFixture[str], other: list
     assert codes == [5]
     assert "'model promote tiny' of user" in said(capsys)
     assert rack.text == MODELS.replace(OLD, NEW, 1)
-    assert rack.ran == ["models", "volumes", "inference", "gateway"]
+    assert rack.ran == ["models", "volumes", "inference", "gateway", "monitoring"]
 
 
 @pytest.mark.parametrize("arguments", [add(), ["promote", "tiny", "--revision", NEW], ["remove", "tiny"]], ids=lambda words: words[0])
@@ -254,7 +254,7 @@ def test_a_file_that_cannot_be_written_ends_it_before_anything_is_run(
 
 def test_removed_is_declared_no_more_and_what_served_it_goes(rack: Rack, capsys: pytest.CaptureFixture[str]) -> None:
     assert rack("remove", "tiny") == 0
-    assert rack.ran == ["inference", "gateway"]
+    assert rack.ran == ["inference", "gateway", "monitoring"]
     assert rack.text == MODELS[: MODELS.index("  - name: tiny")] + MODELS[MODELS.index("  - name: big") :]
     assert rack("remove", "big") == 2
     assert "big is the only model" in said(capsys)
@@ -264,7 +264,7 @@ def test_a_removal_that_fails_is_gone_on_with(rack: Rack, capsys: pytest.Capture
     rack.fails = {"inference"}
     assert rack("remove", "tiny") == 1
     assert "name: tiny" not in rack.text
-    assert re.search("go on +python bootstrap.py --inventory rack --only inference --only gateway --resume", said(capsys))
+    assert re.search("go on +python bootstrap.py --inventory rack --only inference --only gateway --only monitoring --resume", said(capsys))
 
 
 @pytest.mark.parametrize("arguments", [["stage"], ["promote", "--revision", NEW], ["remove"]], ids=lambda words: words[0])
