@@ -306,6 +306,19 @@ def test_a_model_without_replicas_is_announced(proxy: Gateway) -> None:
     assert (status, body["error"]["type"], response.headers["Retry-After"]) == (503, "server_error", "30")
 
 
+def test_a_replica_that_is_gone_is_announced_before_its_check_has_failed(tmp_path: Path) -> None:
+    proxy = Gateway(tmp_path)
+    try:
+        for engine in proxy.engines:
+            engine.shutdown()
+            engine.server_close()
+        answers = [proxy.chat("rk-good") for _ in range(3)]
+    finally:
+        proxy.end()
+    said = {(status, body["error"]["code"], response.headers["Retry-After"]) for status, body, response in answers}
+    assert said == {(503, "unavailable", "30")}
+
+
 def test_a_stream_s_first_piece_comes_before_the_next_is_sent(proxy: Gateway) -> None:
     connection = HTTPConnection("127.0.0.1", proxy.port, timeout=60)
     body = json.dumps({"model": SERVED, "stream": True})

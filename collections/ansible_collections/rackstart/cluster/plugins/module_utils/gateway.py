@@ -16,6 +16,7 @@ PERIOD = 60  # seconds over which a client's requests are counted
 # Nothing but these, as they stand: a path that would have to be decoded or cleaned first is another one.
 ROUTES = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 MODELS = "/v1/models"
+UNAVAILABLE, AGAIN = (503, "No replica of this model is ready.", "unavailable"), {"Retry-After": "30"}
 BEARER = {"WWW-Authenticate": "Bearer"}
 LISTING = '{"object": "list", "data": [%[var(txn.list),rtrim(\',\')]]}'
 
@@ -32,12 +33,17 @@ class Settings(t.TypedDict):
     answer: int
 
 
-def error(status: int, message: str, code: str, when: str, headers: dict[str, str] | None = None) -> str:
-    """A rule that refuses, in the form of OpenAI's errors."""
+def _answer(status: int, message: str, code: str, headers: dict[str, str] | None = None) -> str:
+    """An answer in the form of OpenAI's errors, as rules have it."""
     kind = "server_error" if status >= 500 else "invalid_request_error"
     body = json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})
     extra = "".join(f" hdr {name} '{value}'" for name, value in (headers or {}).items())
-    return f"http-request return status {status} content-type application/json string '{body}'{extra} {when}"
+    return f"status {status} content-type application/json string '{body}'{extra}"
+
+
+def error(status: int, message: str, code: str, when: str, headers: dict[str, str] | None = None) -> str:
+    """A rule that refuses."""
+    return f"http-request return {_answer(status, message, code, headers)} {when}"
 
 
 def _quoted(text: str) -> str:
@@ -84,6 +90,7 @@ def _defaults(settings: Settings) -> list[str]:
         "retries 2",
         "option redispatch 1",
         "retry-on conn-failure",
+        f"http-error {_answer(*UNAVAILABLE, AGAIN)}",  # of a replica that has just gone, and nobody knows it yet
     ]
 
 
@@ -157,7 +164,7 @@ def _backend(model: Model) -> list[str]:
         "balance leastconn",
         "option httpchk",
         f"http-check send meth GET uri {model['health']}",
-        error(503, "No replica of this model is ready.", "unavailable", f"if {{ nbsrv({name}) eq 0 }}", {"Retry-After": "30"}),
+        error(*UNAVAILABLE, f"if {{ nbsrv({name}) eq 0 }}", AGAIN),
         'http-request set-header Authorization "Bearer ${ENGINE_KEY}"',
         "default-server check inter 2s fall 2 rise 1",
         *model["servers"],
@@ -167,7 +174,9 @@ def _backend(model: Model) -> list[str]:
 def configuration(models: list[Model], settings: Settings) -> str:
     """haproxy.cfg. models: name, served_name, health: path of their checks, and servers: the lines that say where the replicas are."""
     clients = ["backend _clients", f"stick-table type string len 64 size 100k expire {2 * PERIOD}s store gpc0_rate({PERIOD}s)"]
-    resolvers = ["resolvers cluster", "parse-resolv-conf", "accepted_payload_size 8192", "hold valid 1s", "hold obsolete 0s"]
+    # A replica that is to stop serves on for engines.PRESTOP after its name has gone, also when it was the last one.
+    holds = ["hold valid 1s", "hold obsolete 0s", "hold nx 5s", "hold other 5s"]
+    resolvers = ["resolvers cluster", "parse-resolv-conf", "accepted_payload_size 8192", *holds]
     sections = [
         _global(settings), _defaults(settings), resolvers, _health(settings), _frontend(models, settings), clients,
         *map(_backend, models),
