@@ -37,9 +37,14 @@ def sections(page: str) -> dict[str, list[tuple[str, str]]]:
 
 
 def fits(said: str, printed: str) -> bool:
-    """Whether a command's output is what the page shows; a console breaks lines where it likes."""
-    pattern = ".*".join(re.escape(re.sub(r"\s+", " ", piece).strip()).replace(r"\ ", r"\s+") for piece in printed.split("..."))
-    return not printed or bool(re.search(pattern, said, re.DOTALL))
+    """Whether a command's output has the lines that the page shows, in their order; a console breaks them where it likes."""
+    place = 0
+    for line in printed.splitlines():
+        pieces = (re.escape(piece).replace(r"\ ", r"\s+") for piece in line.split("..."))
+        if not (found := re.compile(".*".join(pieces)).search(said, place)):
+            return False
+        place = found.end()
+    return True
 
 
 class Shell:

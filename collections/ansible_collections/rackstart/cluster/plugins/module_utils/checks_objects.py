@@ -66,7 +66,7 @@ def objects(image: str, claims: dict[str, str], script: str) -> list[Object]:
                 "selector": {"matchLabels": MATCH},
                 # A pod that hangs with its volume need not be gone before the next one comes.
                 "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-                "revisionHistoryLimit": 3,
+                "revisionHistoryLimit": 0,  # a former template would hold weights that nobody needs any more
                 "template": {"metadata": template, "spec": pods.spec([_container(image, claims)], volumes, {}, grace=1)},
             },
         },
