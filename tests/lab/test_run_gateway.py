@@ -19,7 +19,6 @@ pytestmark = pytest.mark.lab
 
 Bootstrap = Callable[..., Finished]
 ADDRESS: gateway_client.Address = {"host": "10.77.0.11", "port": 30443, "ca": [str(STATE / "gateway-ca.crt")]}
-IMAGE = yaml.safe_load((INVENTORY / "artifacts.lock.yml").read_text())["images"]["busybox"]
 TRIES = 12  # the Service leads each connection to any replica
 ENGINE, HEALTH, DNS, API = "engine", "gateway", "dns", "api"
 # Who may reach what; a pod of the component inference is what the engines are.
@@ -102,9 +101,10 @@ def pods(component: str, name: str) -> list[Any]:
 def probes(cluster: str) -> Iterator[dict[tuple[str, str], str]]:
     """A pod of each component that the policies tell apart, by namespace and component."""
     core, names = CoreV1Api(api()), {}
+    image = yaml.safe_load((INVENTORY / "artifacts.lock.yml").read_text())["images"]["busybox"]
     container = {
         "name": "probe",
-        "image": f"{IMAGE['reference']}@{IMAGE['digest']}",
+        "image": f"{image['reference']}@{image['digest']}",
         "command": ["sleep", "3600"],
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
