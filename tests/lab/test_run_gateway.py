@@ -169,7 +169,8 @@ def test_the_gateway_is_off_the_gpu_nodes(cluster: str) -> None:
 
 def test_no_node_leads_to_an_engine(cluster: str) -> None:
     services = CoreV1Api(api()).list_namespaced_service("llm").items
-    assert {service.metadata.name: service.spec.type for service in services} == {MODEL["name"]: "ClusterIP", "gateway": "NodePort"}
+    types = {service.metadata.name: service.spec.type for service in services}
+    assert types == {MODEL["name"]: "ClusterIP", "prometheus": "ClusterIP", "gateway": "NodePort"}
 
 
 def test_keys_are_told_again_to_a_replica_that_lost_them(client: str, bootstrap: Bootstrap) -> None:
