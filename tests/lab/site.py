@@ -16,7 +16,10 @@ ANSWERS = {
     "group_vars/all/models.yml": [MODEL["revision"]],
 }
 # Settings of the template that these hosts and this mirror need otherwise; all from inventories/lab.
-OF_THE_LAB = ("artifact_mirror", "k3s_server_config", "k3s_agent_config", "storage_backend", "storage_mount_options")
+OF_THE_LAB = (
+    "artifact_mirror", "k3s_server_config", "k3s_agent_config", "storage_backend", "storage_mount_options", "monitoring_storage_gib",
+    "monitoring_retention",
+)  # fmt: skip
 
 
 def fill_in(site: Path) -> None:
