@@ -36,7 +36,7 @@ def test_a_pod_on_the_gpu_node_reads_and_cannot_write(host: Host, as_root: Run, 
 
 
 def test_weights_that_cannot_be_mounted_are_missed(converge: Callable[..., tuple[int, str]]) -> None:
-    gone = {"name": "gone", "repo": "org/gone", "revision": 40 * "f", "node_selector": {}}
+    gone = {"name": "gone", "repo": "org/gone", "revision": 40 * "f", "node_selector": {}, "gpus_per_replica": 1}
     code, said = converge(model_volume_models=[gone], model_volume_timeout=5)
     assert code != 0
     assert "DaemonSet" in said.partition("fatal:")[2]
