@@ -6,12 +6,10 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,9 @@ from lab.images import debian
 from lab.model import build as weights
 from lab.model.revision import GGUF_FILE, GGUF_REPOSITORY, REPOSITORY, gguf_revision, revision
 from lab.ollama import build as ollama
+from tests.loopback import free, program
 
+POD: dict[str, Any] = {"inherited": {"PATH": os.environ["PATH"]}, "seconds": 600}  # nothing else of this machine is in a pod either
 KEY, ENGINE_KEY = "rk-good", "rs-engine"
 VLLM: dict[str, Any] = {
     "name": "tiny", "engine": "vllm", "served_name": "tiny", "replicas": 1, "gpus_per_replica": 1, "node_selector": {}, "dtype": "bfloat16",
@@ -33,40 +33,6 @@ OLLAMA: dict[str, Any] = {
     "name": "tiny-gguf", "engine": "ollama", "served_name": "tiny-gguf", "replicas": 1, "gpus_per_replica": 0, "node_selector": {},
     "context_length": 256, "startup_seconds": 120, "resources": {}, "file": GGUF_FILE,
 }  # fmt: skip
-
-
-def free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def program(log: Path, command: list[Any], environment: dict[str, Any]) -> Iterator[Callable[[Callable[[], Any]], None]]:
-    """A running process, and how to wait until something about it is true: an OSError means not yet."""
-    env = {"PATH": os.environ["PATH"]} | {name: str(value) for name, value in environment.items()}
-    with log.open("w") as output:
-        process = subprocess.Popen(list(map(str, ["nice", *command])), env=env, stdout=output, stderr=subprocess.STDOUT)
-
-    def until(condition: Callable[[], Any]) -> None:
-        deadline = time.monotonic() + 600
-        while True:
-            with contextlib.suppress(OSError):
-                if condition():
-                    return
-            assert process.poll() is None, log.read_text()[-4000:]
-            assert time.monotonic() < deadline, log.read_text()[-4000:]
-            time.sleep(0.1)
-
-    try:
-        yield until
-    finally:
-        process.terminate()
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def ask(port: int, method: str, path: str, body: Any = None, key: str = "") -> tuple[int, Any]:
@@ -119,7 +85,7 @@ def ollama_server(folder: Path) -> Iterator[Ollama]:
         "HOME": str(home), "OLLAMA_MODELS": str(home / "models"), "OLLAMA_HOST": f"127.0.0.1:{port}",
         "PATH": f"{ollama.artifact()}:{os.environ['PATH']}",
     }  # fmt: skip
-    with program(folder / "log", [ollama.artifact() / "ollama", *container(OLLAMA)["args"]], environment) as until:
+    with program(folder / "log", ollama.artifact() / "ollama", *container(OLLAMA)["args"], **POD, **environment) as until:
         until(lambda: ask(port, "GET", container(OLLAMA)["livenessProbe"]["httpGet"]["path"])[0] == 200)
         yield Ollama(port, store.directory(shelf, GGUF_REPOSITORY, gguf_revision()), home, environment)
 
@@ -131,7 +97,7 @@ def vllm_server(folder: Path) -> Iterator[int]:
     _, *arguments = [argument for argument in container(VLLM)["args"] if not argument.startswith("--port")]
     command = [engine.artifact() / "bin/vllm", "serve", weights.artifact() / REPOSITORY / revision(), *arguments]
     own = {"HOME": folder, "VLLM_CACHE_ROOT": folder / "cache", "XDG_CONFIG_HOME": folder, "VLLM_API_KEY": ENGINE_KEY}
-    with program(folder / "log", [*command, "--host=127.0.0.1", f"--port={port}"], vllm.environment(VLLM) | own) as until:
+    with program(folder / "log", *command, "--host=127.0.0.1", f"--port={port}", **POD, **vllm.environment(VLLM) | own) as until:
         until(lambda: ask(port, "GET", vllm.HEALTH)[0] == 200)
         yield port
 
@@ -157,7 +123,7 @@ def gateway_before(folder: Path, ports: dict[str, int]) -> Iterator[int]:
     (folder / "haproxy.cfg").write_text(gateway.configuration(models, settings))
     root = debian.haproxy() / "root"
     environment = {"ENGINE_KEY": ENGINE_KEY, "LD_LIBRARY_PATH": root / "usr/lib/x86_64-linux-gnu"}
-    with program(folder / "log", [root / "usr/sbin/haproxy", "-W", "-db", "-f", folder / "haproxy.cfg"], environment) as until:
+    with program(folder / "log", root / "usr/sbin/haproxy", "-W", "-db", "-f", folder / "haproxy.cfg", **POD, **environment) as until:
         up = [f'haproxy_backend_active_servers{{proxy="{name}"}} 1' for name in ports]
         until(lambda: all(line in ask(health, "GET", "/metrics")[1] for line in up))
         yield port

@@ -2,12 +2,10 @@
 
 import contextlib
 import json
-import os
 import ssl
 import subprocess
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,37 +17,10 @@ from lab.engine import build as engine
 from lab.k3s import build as k3s
 from lab.model import build as model
 from lab.model.revision import REPOSITORY, revision
+from tests.loopback import program
 
 LOOPBACK = "127.7.0.1"  # an address of loopback that nobody else listens on, for programs whose ports are fixed
 ADMIN = "test-admin"
-
-
-@contextlib.contextmanager
-def program(log: Path, *command: Any, **environment: Any) -> Iterator[Callable[[Callable[[], Any]], Any]]:
-    """A running process, and how to wait until something about it is true: an OSError or nothing means not yet."""
-    env = os.environ | {name: str(value) for name, value in environment.items()}
-    with log.open("w") as output:
-        process = subprocess.Popen(["nice", *map(str, command)], env=env, stdout=output, stderr=subprocess.STDOUT)
-
-    def until(condition: Callable[[], Any]) -> Any:
-        deadline = time.monotonic() + 300
-        while True:
-            with contextlib.suppress(OSError):
-                if found := condition():
-                    return found
-            assert process.poll() is None, log.read_text()[-4000:]
-            assert time.monotonic() < deadline, log.read_text()[-4000:]
-            time.sleep(0.1)
-
-    try:
-        yield until
-    finally:
-        process.terminate()
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def get(url: str, token: str = "", data: Any = None) -> str:

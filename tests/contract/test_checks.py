@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import programs
 from ansible_collections.rackstart.cluster.plugins.module_utils import certificates, gateway_keys
 from test_gateway import line
 
 from lab.images import debian
 from rackstart.paths import ROOT
+from tests.loopback import program
 
 ENDS, EXPIRES = "rackstart_certificate_expiry_timestamp_seconds", "rackstart_key_expiry_timestamp_seconds"
 LOOKED, WEIGHED = "rackstart_weights_looked_timestamp_seconds", "rackstart_weights_weighed_timestamp_seconds"
@@ -82,7 +82,7 @@ def hanging(path: Path) -> Iterator[None]:
 
 def test_it_sees_weights_keys_and_certificate(tmp_path: Path) -> None:
     checks = Checks(tmp_path)
-    with programs.program(checks.log, *checks.command) as until:
+    with program(checks.log, *checks.command) as until:
         until(lambda: checks.good() == 1)
         assert (checks.seen(EXPIRES, 'client="soon"'), checks.seen(EXPIRES, 'client="never"')) == (9000, None)
         assert checks.seen(ENDS) == checks.certificate.not_valid_after_utc.timestamp()
@@ -100,7 +100,7 @@ def test_it_sees_weights_keys_and_certificate(tmp_path: Path) -> None:
 
 def test_an_emptied_manifest_is_seen_and_got_over(tmp_path: Path) -> None:
     checks = Checks(tmp_path)
-    with programs.program(checks.log, *checks.command) as until:
+    with program(checks.log, *checks.command) as until:
         until(lambda: checks.good() == 1)
         text = checks.manifest.read_text()
         checks.manifest.write_text("")
@@ -111,7 +111,7 @@ def test_an_emptied_manifest_is_seen_and_got_over(tmp_path: Path) -> None:
 
 def test_a_store_that_hangs_is_told_by_the_time_of_the_last_look(tmp_path: Path) -> None:
     checks = Checks(tmp_path)
-    with programs.program(checks.log, *checks.command) as until:
+    with program(checks.log, *checks.command) as until:
         until(lambda: checks.good() == 1)
         with hanging(checks.manifest):
             before = time.time()
@@ -127,7 +127,7 @@ def test_a_store_that_hangs_from_the_start_holds_up_nothing(tmp_path: Path) -> N
     checks, other = Checks(tmp_path, "other"), 'model="other"'
     (tmp_path / "weights/other").mkdir()
     (tmp_path / "weights/other/MANIFEST.sha256").write_text(f"{'0' * 64}  gone\n")
-    with hanging(checks.manifest), programs.program(checks.log, *checks.command) as until:
+    with hanging(checks.manifest), program(checks.log, *checks.command) as until:
         until(lambda: checks.seen(ENDS))
         until(lambda: checks.seen(LOOKED, other) and checks.seen("rackstart_weights_good", other) == 0)
         assert (checks.seen(LOOKED), checks.good()) == (None, None)
@@ -136,7 +136,7 @@ def test_a_store_that_hangs_from_the_start_holds_up_nothing(tmp_path: Path) -> N
 
 def test_a_file_that_hangs_is_told_by_the_time_of_the_last_that_was_weighed(tmp_path: Path) -> None:
     checks = Checks(tmp_path)
-    with programs.program(checks.log, *checks.command) as until:
+    with program(checks.log, *checks.command) as until:
         until(lambda: checks.good() == 1)
         with hanging(checks.weights / "b c"):
             before = time.time()
@@ -149,7 +149,7 @@ def test_a_file_that_hangs_is_told_by_the_time_of_the_last_that_was_weighed(tmp_
 def test_it_ends_at_once_when_asked_to(tmp_path: Path) -> None:
     checks = Checks(tmp_path)
     checks.command[-2] = "60"  # seconds of a pause
-    with hanging(checks.manifest), programs.program(checks.log, *checks.command) as until:
+    with hanging(checks.manifest), program(checks.log, *checks.command) as until:
         until(checks.metrics)
         asked = time.monotonic()
     assert time.monotonic() < asked + 10

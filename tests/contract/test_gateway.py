@@ -27,6 +27,7 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import (
 )
 
 from lab.images import debian
+from tests.loopback import free
 
 CHAT, SERVED, OTHER = "/v1/chat/completions", "org/tiny:1", "other"
 PROMPT, QUERY = "what-nobody-else-may-read", "api_key=in-a-query"
@@ -96,12 +97,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
-
-
-def free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Gateway:

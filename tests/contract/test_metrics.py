@@ -12,9 +12,10 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import monitorin
 from expressions import parse
 from test_alerts import RULES, promtool
 from test_checks import Checks
-from test_gateway import CHAT, OTHER, Gateway, free
+from test_gateway import CHAT, OTHER, Gateway
 
 from rackstart.paths import ROOT
+from tests.loopback import free, program
 
 SAMPLE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? \S+$")
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -70,7 +71,7 @@ def of_apiserver(folder: Path) -> str:
 
 def of_checks(folder: Path) -> str:
     checks = Checks(folder)
-    with programs.program(checks.log, *checks.command) as until:
+    with program(checks.log, *checks.command) as until:
         return str(until(lambda: "weights_good" in checks.metrics() and checks.metrics()))
 
 

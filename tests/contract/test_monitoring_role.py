@@ -14,9 +14,9 @@ from typing import Any
 import programs
 import pytest
 import yaml
-from test_gateway import free
 
 from rackstart.paths import ROOT
+from tests.loopback import free, program
 
 DIGEST = "@sha256:" + "0" * 64
 PLAY = {
@@ -88,7 +88,7 @@ def role(tmp_path: Path) -> Iterator[Role]:
         role = Role(kubectl)
         flags = [f"--kubeconfig={tmp_path / 'kubeconfig'}", "--controllers=garbage-collector-controller", "--leader-elect=false"]
         collector = [kubectl.binary, "component", "kube-controller-manager", *flags, "--bind-address=127.0.0.1", f"--secure-port={free()}"]
-        with programs.program(tmp_path / "collector.log", *collector):
+        with program(tmp_path / "collector.log", *collector):
             yield role
 
 

@@ -12,10 +12,10 @@ import watched
 import yaml
 from ansible_collections.rackstart.cluster.plugins.module_utils import monitoring, scraping, targets
 from test_alerts import RULES
-from test_gateway import free
 
 from lab.images import build
 from rackstart.paths import ROOT
+from tests.loopback import free, program
 
 MODEL = {"name": "tiny", "replicas": 2}
 SETTINGS: monitoring.Settings = {
@@ -83,7 +83,7 @@ def prometheus(kubectl: programs.Kubectl, tmp_path_factory: pytest.TempPathFacto
     flags = [f"{flag}={own.get(flag, value)}" for flag, _, value in given]
     binary = build.prometheus()
     command = [binary, *flags, f"--web.listen-address=127.0.0.1:{port}"]
-    with watched.targets(folder), programs.program(folder / "prometheus.log", *command) as until:
+    with watched.targets(folder), program(folder / "prometheus.log", *command) as until:
         running = Prometheus(f"http://127.0.0.1:{port}")
         until(lambda: not targets.target_problems(targets.states(running.ask(targets.TARGETS), EXPECTED)))
         until(lambda: running.query("model:replicas_declared"))
