@@ -11,9 +11,10 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import api, metr
 URL = "http://10.42.0.9:9101/metrics.txt"
 
 
-def target(job: str, name: str, health: str = "up", error: str = "", kind: str = "pod") -> dict[str, Any]:
+def target(job: str, name: str, health: str = "up", error: str = "", kind: str = "pod", at: str = "12:00:00") -> dict[str, Any]:
     discovered = {f"__meta_kubernetes_{kind}_name": name, "__meta_kubernetes_namespace": "llm"}
-    return {"scrapePool": job, "health": health, "lastError": error, "scrapeUrl": URL, "discoveredLabels": discovered}
+    read = {"health": health, "lastError": error, "lastScrape": at}
+    return {"scrapePool": job, "scrapeUrl": URL, "discoveredLabels": discovered} | read
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,11 @@ def target(job: str, name: str, health: str = "up", error: str = "", kind: str =
     [
         ([target("a", "one"), target("a", "two"), target("b", "n", kind="node")], [], False),
         ([target("a", "one"), target("b", "n", kind="node")], ["a, two: is no target"], True),
-        ([target("a", "one"), target("a", "two", "down", "refused"), target("b", "n", kind="node")], [f"a, two: {URL}: refused"], False),
+        (
+            [target("a", "one"), target("a", "two", "down", "refused"), target("b", "n", kind="node")],
+            [f"a, two: {URL}: refused (at 12:00:00)"],
+            False,
+        ),
         ([target("a", "one"), target("a", "two", "unknown"), target("b", "n", kind="node")], [f"a, two: {URL}: not read yet"], True),
         ([target("a", "one"), target("a", "two"), target("b", "n", kind="node"), target("a", "gone", "down", "x")], [], False),
         ([target("a", "one"), target("b", "two"), target("b", "n", kind="node")], ["a, two: is no target"], True),
@@ -31,7 +36,7 @@ def target(job: str, name: str, health: str = "up", error: str = "", kind: str =
 )
 def test_targets_that_are_not_read_are_named(active: list[dict[str, Any]], problems: list[str], pending: bool) -> None:
     found = targets.states({"data": {"activeTargets": active}}, {"a": ["one", "two"], "b": ["n"], "c": []})
-    assert (targets.target_problems(found), targets.pending(found)) == (problems, pending)
+    assert (targets.target_problems(found), targets.pending({}, found)) == (problems, pending)
 
 
 def node(name: str, ready: str = "True", **labels: str) -> dict[str, Any]:
@@ -113,6 +118,13 @@ def test_a_pod_of_checks_there_must_be() -> None:
 
 OF_NODES = [target(job, name, kind="node") for job, found in NODES.items() for name in found]
 GOOD = [*OF_NODES, target("checks", "c")]
+
+
+def down(at: str) -> list[Any]:
+    return [*OF_NODES, target("checks", "c", "down", "refused", at=at)]
+
+
+STARTING = down("12:00:00")
 PODS = {PROMETHEUS: [pod("prometheus-0", ready=False), pod("prometheus-1")], CHECKS: [pod("c")]}
 
 
@@ -130,11 +142,13 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     [
         ([GOOD], [], 0),
         ([OF_NODES, [*OF_NODES, target("checks", "c", "unknown")], GOOD], [], 4),
-        ([[*OF_NODES, target("checks", "c", "down", "refused")]], [f"checks, c: {URL}: refused"], 0),
+        ([STARTING, STARTING, GOOD], [], 4),
+        ([STARTING, STARTING, down("12:00:30")], [f"checks, c: {URL}: refused (at 12:00:30)"], 4),
+        ([STARTING], [f"checks, c: {URL}: refused (at 12:00:00)"], metrics.SETTLED + 1),
         ([OF_NODES], ["checks, c: is no target"], metrics.SETTLED + 1),
         ([api.ClusterError("HTTP 503: starting")], ["Prometheus does not answer: HTTP 503: starting"], 0),
     ],
-    ids=["all", "a new pod is given its time", "what is down is told at once", "what never comes is told", "no answer"],
+    ids=["all", "a new pod", "down, read again", "down twice", "down, read once", "never found", "no answer"],
 )
 def test_the_verdict_sees(answers: list[Any], problems: list[str], waits: float, slept: list[float]) -> None:
     found = metrics.observe(Cluster(PODS, answers))  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import typing as t
 from ansible_collections.rackstart.cluster.plugins.module_utils import api, nodes, pods, prometheus_objects, scraping, targets, workloads
 
 PATIENCE = 10  # seconds for one answer
-SETTLED = 45  # seconds in which Prometheus finds a new target and reads it once, every scraping.INTERVAL
+SETTLED = 45  # seconds in which Prometheus finds a new target, and reads each once, every scraping.INTERVAL
 OPERATORS = "prometheusrules.monitoring.coreos.com"  # a kind of Prometheus' operator: where it is known, there is no Prometheus of ours
 
 
@@ -64,17 +64,17 @@ def problems(found: Metrics) -> list[str]:
 
 
 def observe(cluster: api.Cluster) -> Metrics | None:
-    """The same for the verdict, which gives targets that are new the time to be read; nothing where Prometheus is not ours."""
+    """The same for the verdict, which gives targets the time to be read, or to be read again; nothing where Prometheus is not ours."""
     if cluster.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", OPERATORS):
         return None
     kept = cluster.get("v1", "ConfigMap", f"{prometheus_objects.NAME}-rules", pods.NAMESPACE) or {}
     found: list[Metrics] = []
 
     def settled() -> Metrics | None:
-        found[:] = [look(cluster, kept.get("data") or {})]
-        return None if targets.pending(found[0]["jobs"]) else found[0]
+        found.append(look(cluster, kept.get("data") or {}))
+        return None if targets.pending(found[0]["jobs"], found[-1]["jobs"]) else found[-1]
 
     try:
         return api.poll(settled, SETTLED, lambda: "Prometheus has not read every target")
     except api.TimeoutReached as error:
-        return found[0] if found else {"problem": str(error), "jobs": {}, "rules": []}
+        return found[-1] if found else {"problem": str(error), "jobs": {}, "rules": []}

@@ -17,7 +17,9 @@ NAMES = ("__meta_kubernetes_pod_name", "__meta_kubernetes_node_name")
 def _state(target: Object) -> str:
     if target["health"] == UP:
         return UP
-    return f"{target['scrapeUrl']}: {target['lastError'] or UNREAD}"
+    if not target["lastError"]:
+        return f"{target['scrapeUrl']}: {UNREAD}"
+    return f"{target['scrapeUrl']}: {target['lastError']} (at {target['lastScrape']})"
 
 
 def states(answer: Object, expected: dict[str, list[str]]) -> dict[str, dict[str, str]]:
@@ -31,9 +33,13 @@ def states(answer: Object, expected: dict[str, list[str]]) -> dict[str, dict[str
     return found
 
 
-def pending(found: dict[str, dict[str, str]]) -> bool:
-    """Prometheus has yet to find or to read a target."""
-    return any(state == NONE or state.endswith(UNREAD) for job in found.values() for state in job.values())
+def pending(first: dict[str, dict[str, str]], found: dict[str, dict[str, str]]) -> bool:
+    """Prometheus has yet to find or to read a target, or has not read one again that was down in the first answer.
+
+    What it read before it was asked may be of an engine that was still starting.
+    """
+    states = [(first.get(job, {}).get(name), state) for job, names in found.items() for name, state in names.items()]
+    return any(state == NONE or state.endswith(UNREAD) or (state == before != UP) for before, state in states)
 
 
 def target_problems(found: dict[str, dict[str, str]]) -> list[str]:
