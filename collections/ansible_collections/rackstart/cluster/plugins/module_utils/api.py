@@ -131,6 +131,10 @@ class Cluster:
         except NotFoundError:
             return None
 
+    def has_crd(self, name: str) -> bool:
+        """Whether the cluster has a CustomResourceDefinition."""
+        return self.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", name) is not None
+
     def secret(self, namespace: str, name: str) -> dict[str, str]:
         """Texts of a Secret by name; none when it is not there."""
         found = self.get("v1", "Secret", name, namespace) or {}

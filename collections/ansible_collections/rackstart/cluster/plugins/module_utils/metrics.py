@@ -65,7 +65,7 @@ def problems(found: Metrics) -> list[str]:
 
 def observe(cluster: api.Cluster) -> Metrics | None:
     """The same for the verdict, which gives targets the time to be read, or to be read again; nothing where Prometheus is not ours."""
-    if cluster.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", OPERATORS):
+    if cluster.has_crd(OPERATORS):
         return None
     kept = cluster.get("v1", "ConfigMap", f"{prometheus_objects.NAME}-rules", pods.NAMESPACE) or {}
     found: list[Metrics] = []
