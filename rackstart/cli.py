@@ -201,7 +201,9 @@ def model(setup: Setup, /, action: str, inventory: str, as_json: bool, verbosity
         raise answer.error
 
 
-@commands.command(help="Give a client a key for the gateway, list them, end or rotate one.")
+@commands.command(
+    help="Give a client a key for the gateway, list them, end or rotate one; a rotated key is as the one before, but for what is given."
+)
 @click.argument("action", type=click.Choice(["add", "list", "revoke", "rotate"]))
 @click.argument("client", default="")
 @click.option("--model", "models", metavar="NAME", multiple=True, help="Only this served model; may be given again.")

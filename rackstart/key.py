@@ -55,13 +55,12 @@ def request(
     """What the playbook is told, and the new key. Raises ConfigurationError for options that say nothing of the action."""
     if bool(client) != (action != "list"):
         raise ConfigurationError("key list takes no client" if client else f"key {action} CLIENT: say which client")
-    if action != "add" and (models or expires or rate):
-        raise ConfigurationError("--model, --expires and --rate are for key add; a rotated key has those of the one before")
+    if action in ("list", "revoke") and (models or expires or rate):
+        raise ConfigurationError("--model, --expires and --rate are for key add and key rotate")
     key = f"rk-{secrets.token_urlsafe(32)}" if action in ("add", "rotate") else ""
     told: dict[str, Any] = {"state": STATES[action], "client": client}
     if key:
         told["sha256"] = hashlib.sha256(key.encode()).hexdigest()
-    if action == "add":
         told |= {"models": list(models), "rate": rate, "expires": expiry(expires, int(time.time())) if expires else 0}
     if action == "rotate":
         told["overlap"] = seconds(overlap, "--overlap")

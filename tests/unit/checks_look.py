@@ -81,6 +81,7 @@ def good() -> dict[str, Any]:
             "gpu-1": host("gpu-1", "192.0.2.21", ["k3s_agent", "gpu"], SLOTS),
             "gpu-2": host("gpu-2", "192.0.2.22", ["k3s_agent", "gpu"], SLOTS),
         },
+        "servers": ["server-1"],
         "addresses": ["192.0.2.11", "192.0.2.21", "192.0.2.22"],
         "models": [model],
         "sizes": {"llama": {"store": 16 << 30, "weights": 15 << 30, "access": 200, "config": dict(CONFIG)}},

@@ -52,7 +52,7 @@ RED = [
     ("host.name", "GPU.1", {"hosts": {"GPU.1": good()["hosts"]["gpu-1"]}}),
     ("host.hostname", "gpu-1", {f"{AT}/hostname": "gpu-2"}),
     ("groups.storage", "inventory", {"hosts/server-1/groups": ["k3s_server"]}),
-    ("groups.servers", "inventory", {"hosts/gpu-1/groups": ["k3s_server", "gpu"]}),
+    ("groups.servers", "inventory", {"servers": ["server-1", "server-2"]}),
     ("groups.gpu", "gpu-1", {"hosts/gpu-1/groups": ["gpu"]}),
     ("groups.roles", "inventory", {"hosts/server-1/groups": ["k3s_server", "k3s_agent", "storage"]}),
     ("groups.schedulable", "inventory", {"hosts/server-1/taints": [{"key": "nvidia.com/gpu"}]}),

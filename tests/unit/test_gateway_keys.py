@@ -1,6 +1,7 @@
 """Clients' keys: what the map holds of them, and what becomes of them."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from ansible_collections.rackstart.cluster.plugins.module_utils import gateway_keys
@@ -52,12 +53,20 @@ def test_a_client_that_is_revoked_has_none() -> None:
     ("expires", "overlap", "ends"), [(0, 60, NOW + 60), (NOW + 5, 60, NOW + 5), (NOW + 90, 60, NOW + 60), (0, 0, None)]
 )
 def test_a_rotated_key_goes_on_for_the_overlap(expires: int, overlap: int, ends: int | None) -> None:
-    keys = gateway_keys.rotated([replace(ANNA, expires=expires), BERT], "anna", C, overlap, NOW)
+    keys = gateway_keys.rotated([replace(ANNA, expires=expires), BERT], Key(C, "anna"), overlap, NOW)
     old = [key for key in keys if key.sha256 == A]
     assert [key.expires for key in old] == ([] if ends is None else [ends])
     [new] = [key for key in keys if key.sha256 == C]
     assert (new.client, new.rate, new.models, new.expires, new.created) == ("anna", 60, ANNA.models, expires, NOW)
     assert BERT in keys
+
+
+@pytest.mark.parametrize("given", [{"expires": NOW + 500}, {"rate": 5}, {"models": ("big",)}])
+def test_a_rotated_key_may_differ_from_the_one_before(given: dict[str, Any]) -> None:
+    before = replace(ANNA, expires=NOW + 90)
+    [old, new] = gateway_keys.rotated([before], Key(C, "anna", **given), 60, NOW)
+    assert new == replace(before, sha256=C, created=NOW, **given)
+    assert old == replace(before, expires=NOW + 60)
 
 
 def test_a_key_of_one_s_own_is_kept_beside_those_of_others() -> None:

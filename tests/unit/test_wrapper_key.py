@@ -16,6 +16,7 @@ from rackstart.errors import ConfigurationError
 from rackstart.paths import Project
 
 DAY = 86400
+AS_BEFORE: dict[str, Any] = {"models": [], "rate": 0, "expires": 0}
 LISTED = [
     {"client": "app", "models": ["tiny"], "rate": 60, "expires": "", "created": "2026-11-24T00:00:00+00:00", "sha256": "0123456789ab"}
 ]
@@ -66,8 +67,12 @@ def test_no_two_keys_are_the_same(project: Project, asked: Asked) -> None:
     [
         (["revoke", "app"], {"state": "absent", "client": "app"}),
         (["list"], {"state": "listed", "client": ""}),
-        (["rotate", "app", "--overlap", "90m"], {"state": "rotated", "client": "app", "overlap": 5400}),
-        (["rotate", "app"], {"state": "rotated", "client": "app", "overlap": DAY}),
+        (["rotate", "app", "--overlap", "90m"], {"state": "rotated", "client": "app", "overlap": 5400, **AS_BEFORE}),
+        (["rotate", "app"], {"state": "rotated", "client": "app", "overlap": DAY, **AS_BEFORE}),
+        (
+            ["rotate", "app", "--rate", "5", "--model", "big", "--expires", "2100-01-01"],
+            {"state": "rotated", "client": "app", "overlap": DAY, "models": ["big"], "rate": 5, "expires": 4102444800},
+        ),
     ],
 )
 def test_what_the_playbook_is_told(project: Project, asked: Asked, arguments: list[str], told: dict[str, Any]) -> None:
@@ -93,7 +98,7 @@ def test_a_refusal_says_why_and_where_the_log_is(project: Project, asked: Asked,
     [
         (["add"], "say which client"),
         (["list", "app"], "takes no client"),
-        (["revoke", "app", "--rate", "5"], "are for key add"),
+        (["revoke", "app", "--rate", "5"], "are for key add and key rotate"),
         (["add", "app", "--expires", "soon"], "30m, 12h or 90d"),
         (["add", "app", "--expires", "2001-01-01"], "is over"),
         (["rotate", "app", "--overlap", "1w"], "30m, 12h or 90d"),

@@ -97,16 +97,25 @@ def revoked(keys: list[Key], client: str) -> list[Key]:
     return left
 
 
-def rotated(keys: list[Key], client: str, sha256: str, overlap: int, now: int) -> list[Key]:
-    """With a new key of a client; the one before it goes on for `overlap` seconds, and those before that end now."""
-    current = [key for key in keys if key.client == client and key.counts(now)]
+def rotated(keys: list[Key], new: Key, overlap: int, now: int) -> list[Key]:
+    """With a new key of a client; the one before it goes on for `overlap` seconds, and those before that end now.
+
+    What new says nothing of (expires, rate, models) is as of the one before.
+    """
+    current = [key for key in keys if key.client == new.client and key.counts(now)]
     if not current:
-        raise KeyProblem(f"client {client} has no key that still counts: add one")
+        raise KeyProblem(f"client {new.client} has no key that still counts: add one")
     last = max(current, key=lambda key: key.created)
     ends = now + overlap if not last.expires else min(last.expires, now + overlap)
     kept = [dataclasses.replace(last, expires=ends)] if overlap else []
-    new = checked(dataclasses.replace(last, sha256=sha256, created=max(now, last.created + 1)))
-    return [*(key for key in keys if key.client != client and key.counts(now)), *kept, new]
+    new = dataclasses.replace(
+        new,
+        expires=new.expires or last.expires,
+        rate=new.rate or last.rate,
+        models=new.models or last.models,
+        created=max(now, last.created + 1),
+    )
+    return [*(key for key in keys if key.client != new.client and key.counts(now)), *kept, checked(new)]
 
 
 def ensured(keys: list[Key], own: Key) -> list[Key]:

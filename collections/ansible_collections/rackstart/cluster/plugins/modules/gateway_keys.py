@@ -23,6 +23,7 @@ options:
   state:
     description:
       - C(present) gives a new client a key. C(rotated) gives a client a further one; the one before ends after O(overlap).
+      - A rotated key has the O(models), O(rate) and O(expires) of the one before, but for those that are given.
       - C(absent) ends all keys of a client. C(own) sees to it that Rackstart's own client has just this key. C(listed) only looks.
     type: str
     choices: [present, rotated, absent, own, listed]
@@ -96,9 +97,9 @@ def change(params: dict[str, t.Any], keys: list[Key], now: int) -> list[Key]:
         return keys
     if state == "absent":
         return gateway_keys.revoked(keys, client)
-    if state == "rotated":
-        return gateway_keys.rotated(keys, client, params["sha256"], params["overlap"], now)
     new = Key(params["sha256"], client, params["expires"], params["rate"], tuple(params["models"]), now)
+    if state == "rotated":
+        return gateway_keys.rotated(keys, new, params["overlap"], now)
     return gateway_keys.ensured(keys, new) if state == "own" else gateway_keys.added(keys, new, now)
 
 
