@@ -32,6 +32,7 @@ VLLM: dict[str, Any] = {
 OLLAMA: dict[str, Any] = {
     "name": "tiny-gguf", "engine": "ollama", "served_name": "tiny-gguf", "replicas": 1, "gpus_per_replica": 0, "node_selector": {},
     "context_length": 256, "startup_seconds": 120, "resources": {}, "file": GGUF_FILE,
+    "golden_prompts": [{"prompt": "Say hello.", "expect": "Hello from two replicas."}],
 }  # fmt: skip
 
 

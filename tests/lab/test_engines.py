@@ -84,6 +84,12 @@ def test_what_was_unloaded_is_loaded_again(server: Ollama) -> None:
     eventually(lambda: server.probe("readinessProbe").returncode == 0)
 
 
+def test_a_replica_with_other_weights_does_not_start(server: Ollama) -> None:
+    asked = {"golden_prompts": [*OLLAMA["golden_prompts"], {"prompt": "How much is two and three?", "expect": "Six"}]}
+    done = server.probe("startupProbe", OLLAMA | asked)
+    assert (done.returncode, done.stdout.strip()) == (1, "golden prompt: answered 'Five', not 'Six'")
+
+
 def test_weights_that_the_manifest_does_not_know_are_not_served(server: Ollama) -> None:
     done = Ollama(server.port, server.place, server.home, server.environment | {"MODEL_NAME": "b", "MODEL_FILE": "b.gguf"}).probe(
         "startupProbe"

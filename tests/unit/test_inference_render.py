@@ -44,11 +44,16 @@ def test_another_server_path_or_revision_is_another_volume(changes: dict[str, st
     assert volumes.claim(MODEL, "10.0.0.1", "/srv/models/") == volumes.claim(MODEL, "10.0.0.1", "/srv/models")
 
 
-@pytest.mark.parametrize(("replicas", "strategy"), [(1, "Recreate"), (2, "RollingUpdate"), (8, "RollingUpdate")])
-def test_an_update_never_needs_a_gpu_more_than_there_are(replicas: int, strategy: str) -> None:
-    found = spec(replicas=replicas)["strategy"]
-    assert found["type"] == strategy
-    assert found.get("rollingUpdate", {"maxSurge": 0})["maxSurge"] == 0
+@pytest.mark.parametrize("replicas", [1, 2, 8])
+def test_an_update_never_needs_a_gpu_more_than_there_are(replicas: int) -> None:
+    assert spec(replicas=replicas)["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+
+
+def test_what_hangs_is_ended_without_a_drain() -> None:
+    found = spec()["template"]["spec"]
+    [engine] = found["containers"]
+    for probe in ("startupProbe", "livenessProbe"):
+        assert engine[probe]["terminationGracePeriodSeconds"] < found["terminationGracePeriodSeconds"] / 10
 
 
 @pytest.mark.parametrize("seconds", [1, 60, 301, 3600])

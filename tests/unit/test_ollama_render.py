@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from ansible_collections.rackstart.cluster.plugins.module_utils import engines, inference, ollama, volumes
@@ -57,8 +62,7 @@ def test_clients_and_policies_see_no_difference() -> None:
 def test_budgets_hold_a_whole_start_and_a_whole_drain() -> None:
     spec, container = pod(MODEL), engine(MODEL)
     assert container["startupProbe"]["timeoutSeconds"] >= 2 * MODEL["startup_seconds"]
-    assert container["lifecycle"]["preStop"]["sleep"]["seconds"] >= engines.PRESTOP + engines.DRAIN
-    assert spec["terminationGracePeriodSeconds"] > container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert spec["terminationGracePeriodSeconds"] > engines.PRESTOP + engines.DRAIN
 
 
 def test_the_models_own_environment_comes_last() -> None:
@@ -90,3 +94,80 @@ def test_what_is_not_all_on_the_gpu_is_not_ready(tmp_path: Path, processor: str 
             engine(model)["readinessProbe"]["exec"]["command"], env=environment, capture_output=True, text=True, check=False
         )
         assert (done.returncode, bool(done.stdout)) == (code, bool(code)), done
+
+
+class Engine(BaseHTTPRequestHandler):
+    """Answers as Ollama does: JSON without spaces, and what a browser might take for markup escaped."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"][0]["content"]
+        self.asked.append(question)
+        answer = json.dumps({"id": "chatcmpl-464", "choices": [{"message": {"content": f"So: {question}"}}]}, separators=(",", ":"))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(answer.replace("<", "\\u003c").replace("&", "\\u0026").encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Of a probe, beside an Ollama that has made its model."""
+    (tmp_path / "ollama").write_text("#!/bin/sh\n")
+    (tmp_path / "ollama").chmod(0o755)
+    Engine.asked.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Engine)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield {"PATH": f"{tmp_path}:{os.environ['PATH']}", "MODEL_NAME": "tiny", "OLLAMA_HOST": f"0.0.0.0:{server.server_port}"}
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("prompts", "limit", "said"),
+    [
+        ([("4", "4"), ('say "a<b & c"', '"a<b & c"'), ("one\ntwo", "one\ntwo")], None, ""),
+        ([("4", "4")], 3600, ""),
+        ([("4", "4"), ("5", "464")], None, "golden prompt: answered 'So: 5', not '464'"),
+        ([("4", "4")], 1e-6, "golden prompt: answered after"),
+    ],
+    ids=["right", "in time", "only the answer counts", "late"],
+)
+def test_a_replica_asks_itself(environment: dict[str, str], prompts: list[tuple[str, str]], limit: float | None, said: str) -> None:
+    golden = [{"prompt": prompt, "expect": expect} for prompt, expect in prompts]
+    command = engine(MODEL | {"golden_prompts": golden, "golden_seconds": limit})["startupProbe"]["exec"]["command"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (bool(said), "")
+    assert done.stdout.startswith(said)
+    assert Engine.asked == [prompt for prompt, _ in prompts] * (2 if limit == 1e-6 else 1)
+
+
+def test_a_replica_that_does_not_answer_is_not_up_yet(environment: dict[str, str]) -> None:
+    command = engine(MODEL | {"golden_prompts": [{"prompt": "4", "expect": "4"}]})["startupProbe"]["exec"]["command"]
+    done = subprocess.run(command, env=environment | {"OLLAMA_HOST": "0.0.0.0:1"}, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "golden prompt" not in done.stdout
+
+
+def test_a_replica_stops_once_nobody_is_connected(tmp_path: Path) -> None:
+    """Sleep tells of itself, and hangs up when it was called the fourth time."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    client = socket.create_connection(listening.getsockname())
+    served, _ = listening.accept()
+    log = tmp_path / "log"
+    (tmp_path / "sleep").write_text(
+        f"#!/bin/sh\necho $1 >>{log}\n[ $(wc -l <{log}) != 4 ] || {{ touch {log}.4; while [ -e {log}.4 ]; do :; done; }}\n"
+    )
+    (tmp_path / "sleep").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "OLLAMA_HOST": f"0.0.0.0:{listening.getsockname()[1]}"}
+    stopping = subprocess.Popen(engine(MODEL)["lifecycle"]["preStop"]["exec"]["command"], env=environment)
+    while not (fourth := tmp_path / "log.4").exists():
+        assert stopping.poll() is None
+    for end in (client, served, listening):
+        end.close()
+    fourth.unlink()
+    assert stopping.wait(30) == 0
+    assert log.read_text().split() == [str(engines.PRESTOP), "1", "1", "1"]

@@ -52,7 +52,10 @@ def test_it_is_kept_with_the_deployment() -> None:
 
 
 class Engine(BaseHTTPRequestHandler):
+    asked = 0
+
     def do_POST(self) -> None:
+        Engine.asked += 1
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         said = {"2+2?": "It is 4."}.get(body["messages"][0]["content"], "who knows")
         good = self.headers["Authorization"] == "Bearer the-key" and self.path == "/v1/chat/completions" and body["model"] == "tiny"
@@ -89,6 +92,17 @@ def test_a_replica_asks_itself(port: int, prompts: list[tuple[str, str]], key: s
     assert (done.returncode, done.stderr.strip()) == ((0, "") if said is None else (1, said))
 
 
+@pytest.mark.parametrize(("limit", "asked", "said"), [(None, 1, ""), (3600, 1, ""), (1e-9, 2, "s; golden_seconds is 1e-09")])
+def test_an_answer_that_is_late_twice_is_wrong(port: int, limit: float | None, asked: int, said: str) -> None:
+    model = {"served_name": "tiny", "golden_prompts": [{"prompt": "2+2?", "expect": "4"}], "golden_seconds": limit}
+    before = Engine.asked
+    arguments = golden.command(model, port, 30)[1:]
+    done = subprocess.run([sys.executable, *arguments], env={"VLLM_API_KEY": "the-key"}, capture_output=True, text=True, check=False)
+    assert (done.returncode, Engine.asked - before) == (bool(said), asked)
+    assert done.stderr.startswith("golden prompt: answered after") == bool(said)
+    assert done.stderr.strip().endswith(said)
+
+
 def test_a_replica_that_is_not_up_yet_is_not_wrong(port: int) -> None:
     model = {"served_name": "tiny", "golden_prompts": [{"prompt": "2+2?", "expect": "4"}]}
     arguments = golden.command(model, 1, 30)[1:]
@@ -97,13 +111,13 @@ def test_a_replica_that_is_not_up_yet_is_not_wrong(port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "live", "replaced"),
-    [("Recreate", ONE, ["tiny"]), ("Recreate", TWO, []), ("Recreate", None, []), ("RollingUpdate", ONE, [])],
+    ("replicas", "live", "replaced"),
+    [(1, ONE, ["tiny"]), (1, TWO, []), (1, None, []), (2, ONE, [])],
     ids=["its only replica", "nothing of the replica", "the first one", "one of several"],
 )
-def test_what_a_change_takes_out_of_service(strategy: str, live: dict[str, Any] | None, replaced: list[str]) -> None:
+def test_what_a_change_takes_out_of_service(replicas: int, live: dict[str, Any] | None, replaced: list[str]) -> None:
     wanted = copy.deepcopy(TWO)
-    wanted["spec"]["strategy"] = {"type": strategy}
+    wanted["spec"]["replicas"] = replicas
     cluster = SimpleNamespace(get=lambda *_: live)
     models = Models(cluster, SimpleNamespace(changes=[("Deployment/tiny", live or {}, wanted)]), [wanted], [])
     assert models.replaced() == replaced

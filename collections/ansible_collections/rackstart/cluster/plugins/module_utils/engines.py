@@ -11,8 +11,9 @@ PORT = 8000
 PRESTOP = 15  # seconds until every proxy has stopped sending requests to a pod that is to stop
 ENGINE = "rackstart.io/engine"  # label of replicas: metrics are read of those that have some
 KEY_SECRET = "engine-key"  # its only entry, `key`, is what every engine asks for that can
-DRAIN = 60  # seconds for requests that are under way
+DRAIN = 600  # seconds for requests that are under way, whose stream may be long
 GRACE = PRESTOP + DRAIN + 15
+LOST = 30  # seconds to end one that does not start or does not answer: there is nothing to wait for
 PERIOD = 5  # of the startup probe, seconds
 
 
@@ -29,6 +30,21 @@ class Settings(t.TypedDict):
     gpu_memory_utilization: float
     shm_size: str
     key: str
+
+
+def probe(how: Object, period: int, timeout: int, failures: int) -> Object:
+    """A readiness probe. period, timeout: seconds."""
+    return {**how, "periodSeconds": period, "timeoutSeconds": timeout, "failureThreshold": failures}
+
+
+def ending(how: Object, period: int, timeout: int, failures: int) -> Object:
+    """A probe whose failure ends the container: of its start, or of whether it lives."""
+    return {**probe(how, period, timeout, failures), "terminationGracePeriodSeconds": LOST}
+
+
+def health(path: str) -> Object:
+    """How a probe asks for a page."""
+    return {"httpGet": {"path": path, "port": "http"}}
 
 
 def startup_budget(model: Model) -> int:

@@ -52,6 +52,7 @@ def deployment(model: Model, settings: Settings) -> Object:
         ],
     }
     # A new pod may get its GPU only from an old one: never ask for one more than there are.
+    # Also for a single replica: a Deployment whose strategy changes amid a rollout is one that its controller leaves alone.
     rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
     return {
         "apiVersion": "apps/v1",
@@ -60,7 +61,7 @@ def deployment(model: Model, settings: Settings) -> Object:
         "spec": {
             "replicas": model["replicas"],
             "selector": {"matchLabels": match},
-            "strategy": rolling if model["replicas"] > 1 else {"type": "Recreate"},
+            "strategy": rolling,
             "progressDeadlineSeconds": rollout_budget(model),
             "revisionHistoryLimit": 3,
             "template": {"metadata": template, "spec": spec},

@@ -6,22 +6,24 @@ gateway and who reads metrics, and out to DNS alone; and the gateway, which pass
 
 from __future__ import annotations
 
+import json
 import math
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import engines, pods
+from ansible_collections.rackstart.cluster.plugins.module_utils import engines, golden, pods
 from ansible_collections.rackstart.cluster.plugins.module_utils.engines import Model, Object, Settings
 
 HEALTH = "/"
 ROOM = "1Gi"  # of the pod's own directory, which holds a link to the weights: a copy of them would end the pod
 SLOW = 30  # seconds for one look at what is loaded
-# Ollama's image has bash and no other program that speaks HTTP. One token: the weights are loaded, and compute.
+# Ollama's image has bash and no other program that speaks HTTP.
 ANSWER = r"""
+export LC_ALL=C
 answer() {
-  local body='{"model": "'$MODEL_NAME'", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}'
   exec 3<>/dev/tcp/127.0.0.1/${OLLAMA_HOST##*:}
-  printf 'POST /v1/chat/completions HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: %s\r\n\r\n%s' ${#body} "$body" >&3
-  local said=$(cat <&3)
-  [[ $said == *'"choices"'* ]] || { echo "$MODEL_NAME does not answer: ${said##*$'\n'}"; return 1; }
+  printf 'POST /v1/chat/completions HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: %s\r\n\r\n%s' ${#1} "$1" >&3
+  local answer=$(cat <&3) content='"content":"(([^"\\]|\\.)*)"'
+  [[ $answer =~ $content ]] || { echo "$MODEL_NAME does not answer: ${answer##*$'\n'}"; return 1; }
+  said=${BASH_REMATCH[1]}
 }
 """
 # `ollama create` copies a file unless there is a blob by the name of its SHA-256, which the store's manifest knows and it computes anew.
@@ -35,14 +37,26 @@ if ! ollama show "$MODEL_NAME" >/dev/null 2>&1; then
   if [ -e /model/template ]; then (printf 'TEMPLATE \"\"\"'; cat /model/template; echo '\"\"\"') >>"$HOME/Modelfile"; fi
   ollama create "$MODEL_NAME" --file "$HOME/Modelfile"
 fi
-answer
+limit=$1 tries=$2
+shift 2
+while (($#)); do
+  for ((left = tries; left; left--)); do
+    began=${{EPOCHREALTIME/./}}
+    answer "$1"
+    took=$((${{EPOCHREALTIME/./}} - began))
+    [[ $said == *"$2"* ]] || {{ echo "golden prompt: answered '$said', not '$2'"; exit 1; }}
+    ((limit && took > limit)) || break
+    ((left > 1)) || {{ echo "golden prompt: answered after $((took / 1000)) ms; golden_seconds is $((limit / 1000)) ms"; exit 1; }}
+  done
+  shift 2
+done
 """
 # What was unloaded, since its process ended, is loaded again beside this: a look that is cut off would cut the loading off too.
 READY = f"""set -eu
 {ANSWER}
 loaded=$(ollama ps | sed 1d)
 if [ -z "$loaded" ]; then
-  answer >/dev/null 2>&1 &
+  answer "$1" >/dev/null 2>&1 &
   echo "$MODEL_NAME is not loaded"
   exit 1
 fi
@@ -53,6 +67,23 @@ if [[ $loaded != *' 100% GPU '* ]]; then
   echo "not all of the model is on the GPU: $loaded"
   exit 1
 fi
+"""
+
+
+# It ends at once when told to, so it is told so once no connection to it is left.
+STOP = f"""sleep {engines.PRESTOP}
+printf -v port '%04X' "${{OLLAMA_HOST##*:}}"
+connected() {{
+  local here state
+  while read -r _ here _ state _; do
+    [[ $here != *":$port" || $state != 01 ]] || return 0
+  done < <(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null)
+  return 1
+}}
+for ((left = {engines.DRAIN}; left; left--)); do
+  connected || exit 0
+  sleep 1
+done
 """
 
 
@@ -73,13 +104,26 @@ def environment(model: Model) -> dict[str, str]:
     }
 
 
-def _probe(script: str, period: int, timeout: int, failures: int) -> Object:
-    return {
-        "exec": {"command": ["bash", "-c", script]},
-        "periodSeconds": period,
-        "timeoutSeconds": timeout,
-        "failureThreshold": failures,
-    }
+def _run(script: str, *arguments: str) -> Object:
+    return {"exec": {"command": ["bash", "-c", script, "ollama", *arguments]}}
+
+
+def _start(model: Model) -> Object:
+    """START, with golden_seconds in microseconds, and of each golden prompt the request and the answer as JSON has them."""
+    asked = [(json.dumps(golden.request(model, prompt)), _as_json(prompt["expect"].strip())) for prompt in model["golden_prompts"]]
+    limit = int(1e6 * (model.get("golden_seconds") or 0))
+    return _run(START, str(limit), str(golden.TRIES), *(text for pair in asked for text in pair))
+
+
+def _as_json(text: str) -> str:
+    """A part of a string as Go writes it in JSON (https://pkg.go.dev/encoding/json#Marshal)."""
+    written = json.dumps(text, ensure_ascii=False)[1:-1]
+    return written.translate({ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"})
+
+
+def _ready(model: Model) -> Object:
+    load = {"model": model["served_name"], "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
+    return _run(READY + (ALL_ON_GPU if engines.on_gpu(model) else ""), json.dumps(load))
 
 
 def container(model: Model, settings: Settings) -> Object:
@@ -92,11 +136,10 @@ def container(model: Model, settings: Settings) -> Object:
         "env": [{"name": name, "value": value} for name, value in environment(model).items()],
         "ports": [{"name": "http", "containerPort": engines.PORT}],
         # One attempt may last as long as all: to cut it off would begin the loading anew.
-        "startupProbe": _probe(START, engines.PERIOD, budget, math.ceil(budget / engines.PERIOD)),
-        "readinessProbe": _probe(READY + (ALL_ON_GPU if engines.on_gpu(model) else ""), 10, SLOW, 3),
-        "livenessProbe": {"httpGet": {"path": HEALTH, "port": "http"}, "periodSeconds": 10, "timeoutSeconds": 10, "failureThreshold": 6},
-        # It ends at once when told to: what is under way has to be over by then.
-        "lifecycle": {"preStop": {"sleep": {"seconds": engines.PRESTOP + engines.DRAIN}}},
+        "startupProbe": engines.ending(_start(model), engines.PERIOD, budget, math.ceil(budget / engines.PERIOD)),
+        "readinessProbe": engines.probe(_ready(model), 10, SLOW, 3),
+        "livenessProbe": engines.ending(engines.health(HEALTH), 10, 10, 6),
+        "lifecycle": {"preStop": _run(STOP)},
         "resources": engines.resources(model),
         "securityContext": pods.CONTAINER_SECURITY | {"readOnlyRootFilesystem": settings["read_only_root"]},
         "volumeMounts": [

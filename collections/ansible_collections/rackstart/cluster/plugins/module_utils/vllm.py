@@ -49,19 +49,11 @@ def environment(model: Model) -> dict[str, str]:
     }
 
 
-def _probe(period: int, timeout: int, failures: int) -> Object:
-    return {"httpGet": {"path": "/health", "port": "http"}, **_every(period, timeout, failures)}
-
-
-def _every(period: int, timeout: int, failures: int) -> Object:
-    return {"periodSeconds": period, "timeoutSeconds": timeout, "failureThreshold": failures}
-
-
 def _startup(model: Model) -> Object:
     """A replica takes requests once its golden answers are right, wherever and whenever it starts; no other is replaced before."""
-    each = PATIENCE * max(1, len(model["golden_prompts"]))
+    each = PATIENCE * golden.TRIES * max(1, len(model["golden_prompts"]))
     ask = {"exec": {"command": golden.command(model, engines.PORT, PATIENCE)}}
-    return {**ask, **_every(engines.PERIOD, each, math.ceil(engines.startup_budget(model) / engines.PERIOD))}
+    return engines.ending(ask, engines.PERIOD, each, math.ceil(engines.startup_budget(model) / engines.PERIOD))
 
 
 def container(model: Model, settings: Settings) -> Object:
@@ -76,8 +68,8 @@ def container(model: Model, settings: Settings) -> Object:
         ],
         "ports": [{"name": "http", "containerPort": engines.PORT}],
         "startupProbe": _startup(model),
-        "readinessProbe": _probe(5, 5, 3),
-        "livenessProbe": _probe(10, 10, 6),
+        "readinessProbe": engines.probe(engines.health(HEALTH), 5, 5, 3),
+        "livenessProbe": engines.ending(engines.health(HEALTH), 10, 10, 6),
         # While it drains the engine refuses new requests, so it must not be told to before the proxies know.
         "lifecycle": {"preStop": {"sleep": {"seconds": engines.PRESTOP}}},
         "resources": engines.resources(model),

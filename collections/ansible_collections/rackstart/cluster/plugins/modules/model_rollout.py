@@ -97,7 +97,7 @@ class Models:
 
     def replaced(self) -> list[str]:
         """Models whose only replica stops before its successor starts. Call it once all are applied."""
-        alone = {f"Deployment/{one['metadata']['name']}" for one in self.definitions if one["spec"]["strategy"]["type"] == "Recreate"}
+        alone = {f"Deployment/{one['metadata']['name']}" for one in self.definitions if one["spec"]["replicas"] == 1}
         templates = {name: [side["spec"]["template"] for side in sides if side] for name, *sides in self.applier.changes if name in alone}
         return [name.partition("/")[2] for name, found in templates.items() if len(found) == 2 and found[0] != found[1]]
 
