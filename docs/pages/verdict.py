@@ -13,7 +13,8 @@ each thing looked at (`id`, `target`, `ok`, `expected`, `seen`, `remedy`, `stage
 [its schema](../rackstart/schemas/verdict.schema.json) says. A run is green only if every gate is open; otherwise it ends with exit code 4.
 
 A gate that is closed names the stage that puts it right: `bootstrap.py --inventory NAME --only STAGE` runs that one, a plain run all of
-them. `verify` itself changes nothing.
+them. `verify` itself changes nothing. What no stage can put right is yours, and the entry's `remedy` says what: a host that does not answer
+(`host.reachable`), a GPU that is not on the bus (`gpu.pci`), a node too many (`node.set`).
 """
 
 
