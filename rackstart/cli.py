@@ -289,12 +289,10 @@ def _perform(setup: Setup, inventory: str, as_json: bool, **asked: Any) -> None:
 
 
 def _first_key(project: Project, clients: Sequence[str], console: Any) -> str:
-    """A key for who has just got an endpoint that nobody can use; nothing once any client has one."""
+    """The first client's key; nothing when any client has one, or was given one that has ended."""
     from rackstart import key
 
-    if set(clients) - {key.OWN}:
-        return ""
-    return key.perform(project, *key.request("add", key.FIRST), console).key
+    return "" if set(clients) - {key.OWN} else key.first(project, console)
 
 
 def _console(stderr: bool = False) -> Any:

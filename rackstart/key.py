@@ -73,6 +73,13 @@ def perform(project: Project, told: dict[str, Any], key: str, console: Console) 
     return Answer(result["keys"], result["told"], key)
 
 
+def first(project: Project, console: Console) -> str:
+    """A key for who has just got an endpoint that nobody can use; nothing once any client was given one. Raises StageFailed."""
+    told, key = request("add", FIRST)
+    kept = perform(project, told | {"state": "first"}, key, console).keys
+    return key if any(told["sha256"].startswith(one["sha256"]) for one in kept) else ""
+
+
 def show(console: Console, action: str, client: str, answer: Answer) -> None:
     """The new key, this once; or all clients; or who was told."""
     if action == "list":

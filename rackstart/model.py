@@ -1,11 +1,12 @@
 """Models in service: what each is, and back to what proved good before."""
 
+import contextlib
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from rackstart import day2
+from rackstart import day2, model_change
 from rackstart.paths import Project
 from rackstart.stages import MODEL
 
@@ -14,9 +15,10 @@ SHORT = 12  # digits of a revision that tell it from others
 
 
 def perform(project: Project, action: str, name: str, console: Console) -> list[dict[str, Any]]:
-    """Every declared model, as the module model_state returns it. Raises StageFailed."""
+    """Every declared model, as the module model_state returns it. Raises StageFailed, and Locked when a rollback would meet a run."""
     asked = {"model_asked": {"state": STATES[action], "name": name}}
-    found: list[dict[str, Any]] = day2.perform(project, MODEL, asked, "found", console)["found"]
+    with model_change.hold(project, f"{action} {name}", console) if action == "rollback" else contextlib.nullcontext():
+        found: list[dict[str, Any]] = day2.perform(project, MODEL, asked, "found", console)["found"]
     return found
 
 

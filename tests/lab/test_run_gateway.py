@@ -4,6 +4,7 @@ import http.client
 import itertools
 import json
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +14,8 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import gateway, 
 from kubernetes.client import CoreV1Api
 from kubernetes.stream import portforward
 
-from tests.lab.drive import INVENTORY, MODEL, STATE, Finished, api, on, until
+from tests.lab.conftest import LONGEST
+from tests.lab.drive import INVENTORY, MODEL, STATE, Finished, Running, api, on, until
 
 pytestmark = pytest.mark.lab
 
@@ -48,12 +50,46 @@ def answers(key: str) -> set[int]:
     return {gateway_client.ask(ADDRESS, key, "/v1/models", None, 60)[0] for _ in range(TRIES)}
 
 
-def test_a_revoked_key_ends_on_every_replica_and_a_rotated_one_goes_on(client: str, bootstrap: Bootstrap) -> None:
+def runtime(pod: Any) -> gateway_replicas.Runtime:
+    """HAProxy's runtime API of a replica, whichever the Service leads to."""
+    port = gateway.RUNTIME_PORT
+    forward = portforward(CoreV1Api(api()).connect_get_namespaced_pod_portforward, pod.metadata.name, "llm", ports=str(port))
+    return gateway_replicas.Runtime(forward.socket(port))
+
+
+def restarts() -> int:
+    """How often containers of the gateway's replicas started over; -1 while not all of them are ready."""
+    found = [container for pod in pods("gateway", "gateway") for container in pod.status.container_statuses or []]
+    return sum(container.restart_count for container in found) if len(found) == 2 and all(container.ready for container in found) else -1
+
+
+def test_a_revoked_key_ends_on_every_replica_and_a_rotated_one_goes_on(
+    client: str, bootstrap: Bootstrap, start: Callable[..., Running], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has ended as well for a replica that starts over right after, and reads its keys' file."""
     assert gateway_client.answer_problem(ADDRESS, client, MODEL, 120) == ""
     rotated = bootstrap("--inventory", "lab", "key", "rotate", "test", "--json").json["key"]
     assert (answers(client), answers(rotated)) == ({200}, {200})
-    assert bootstrap("--inventory", "lab", "key", "revoke", "test").code == 0
-    assert (answers(client), answers(rotated)) == ({401}, {401})
+
+    def refused() -> bool:
+        return (answers(client), answers(rotated)) == ({401}, {401})
+
+    began = time.monotonic()
+    revoking = start("--inventory", "lab", "key", "revoke", "test")
+    ended = revoking.wait(LONGEST, refused)
+    assert ended is None or refused()
+    seconds = time.monotonic() - began
+    ended = ended or revoking.wait(LONGEST)
+    assert ended
+    assert ended.code == 0, ended
+    with capsys.disabled():
+        print(f"  {seconds:.1f} s from the command on every replica refuses; the command took {ended.seconds:.1f} s")
+    before, [pod, *_] = restarts(), pods("gateway", "gateway")
+    on(pod.spec.node_name, "kill -KILL $(pgrep --oldest --full 'haproxy -W')")
+    until(lambda: restarts() > before >= 0, "HAProxy runs again in every replica")
+    assert refused()
+    held = set().union(*(runtime(pod).keys() for pod in pods("gateway", "gateway")))
+    assert [line for line in held if " test|" in line] == []
     listed = bootstrap("--inventory", "lab", "key", "list")
     assert "rackstart" in listed.out
     assert "test" not in listed.out
@@ -176,10 +212,7 @@ def test_no_node_leads_to_an_engine(cluster: str) -> None:
 def test_keys_are_told_again_to_a_replica_that_lost_them(client: str, bootstrap: Bootstrap) -> None:
     """What a hand deletes at one replica is told by the verdict, and mended by the stage."""
     [pod, *_] = pods("gateway", "gateway")
-    forward = portforward(
-        CoreV1Api(api()).connect_get_namespaced_pod_portforward, pod.metadata.name, "llm", ports=str(gateway.RUNTIME_PORT)
-    )
-    gateway_replicas.Runtime(forward.socket(gateway.RUNTIME_PORT)).say(f"clear map {gateway_objects.KEYS_PATH}")
+    runtime(pod).say(f"clear map {gateway_objects.KEYS_PATH}")
     assert answers(client) == {200, 401}
     verdict = bootstrap("--inventory", "lab", "verify", "--json")
     assert ("gateway.keys", "gateway") in verdict.red

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import api, gate
 from ansible_collections.rackstart.cluster.plugins.modules import gateway_keys as module
 from kubernetes.client.exceptions import ApiException
 
-OLD, OTHERS, NEW = (gateway_keys.Key(digit * 64, name) for digit, name in (("a", "old"), ("b", "others"), ("c", "new")))
+OLD, OTHERS, NEW, OWN = (
+    gateway_keys.Key(digit * 64, name) for digit, name in (("a", "old"), ("b", "others"), ("c", "new"), ("d", gateway_keys.OWN))
+)
 
 
 class Cluster:
@@ -19,9 +22,12 @@ class Cluster:
     def __init__(self, keys: list[gateway_keys.Key] | None, races: int = 0, ready: int = 2) -> None:
         self.keys, self.races, self.ready = keys, races, ready
         self.version = 1
+        self.annotations: dict[str, dict[str, str] | None] = {}  # by name of a Secret or a pod
+        self.patched: list[str] = []
 
     def get(self, *_: object) -> dict[str, Any] | None:
-        return None if self.keys is None else {"metadata": {"resourceVersion": str(self.version)}}
+        meta = {"resourceVersion": str(self.version), "annotations": self.annotations.get("gateway-keys")}
+        return None if self.keys is None else {"metadata": meta}
 
     def secret(self, *_: object) -> dict[str, str]:
         return {"keys.map": gateway_keys.text(self.keys or [])}
@@ -31,7 +37,14 @@ class Cluster:
 
     def list(self, *_: object) -> list[dict[str, Any]]:
         status = [{"type": "Ready", "status": str(number < self.ready)} for number in range(2)]
-        return [{"metadata": {"name": f"gateway-{number}"}, "status": {"conditions": [ready]}} for number, ready in enumerate(status)]
+        metas = [{"name": name, "annotations": self.annotations.get(name)} for name in ("gateway-0", "gateway-1")]
+        return [{"metadata": meta, "status": {"conditions": [ready]}} for meta, ready in zip(metas, status, strict=True)]
+
+    def patch(self, body: dict[str, Any], name: str, **_: object) -> None:
+        self.patched.append(name)
+        if name == "gateway-gone":
+            raise ApiException(404)
+        self.annotations[name] = body["metadata"]["annotations"]
 
     def create(self, body: dict[str, Any], namespace: str) -> None:
         self.replace(body, namespace)
@@ -43,10 +56,11 @@ class Cluster:
         if self.keys is not None and body["metadata"].get("resourceVersion") != str(self.version):
             raise ApiException(409)
         self.keys = gateway_keys.read(base64.b64decode(body["data"]["keys.map"]).decode())
+        self.annotations["gateway-keys"] = body["metadata"].get("annotations")
 
 
 def stored(cluster: Any, dry: bool = False) -> tuple[list[gateway_keys.Key], bool]:
-    return module.store(cluster, lambda keys: gateway_keys.added(keys, NEW, 0), dry)
+    return module.store(cluster, lambda keys, _: gateway_keys.added(keys, NEW, 0), dry)
 
 
 @pytest.mark.parametrize(("before", "races", "after"), [(None, 0, [NEW]), ([OLD], 0, [OLD, NEW]), ([OLD], 2, [OLD, OTHERS, NEW])])
@@ -70,7 +84,7 @@ def test_a_dry_run_keeps_nothing() -> None:
 def test_nothing_new_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster: Any = Cluster([OLD])
     monkeypatch.setattr(cluster, "replace", None)
-    assert module.store(cluster, lambda keys: keys, False) == ([OLD], False)
+    assert module.store(cluster, lambda keys, _: keys, False) == ([OLD], False)
 
 
 def test_a_replica_that_is_not_ready_is_named_to_who_ends_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,3 +94,53 @@ def test_a_replica_that_is_not_ready_is_named_to_who_ends_a_key(monkeypatch: pyt
     with pytest.raises(api.TimeoutReached, match=r"gateway-1 is not ready.*delete pod"):
         module.tell(one_short, [OLD], 1)
     assert module.tell(Cluster([OLD]), [OLD], 1) == (["gateway-0", "gateway-1"], True)  # type: ignore[arg-type]
+
+
+def test_the_copy_that_a_replica_starts_with_is_renewed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On its node: by a change of the pod, before the replica is told; also of one that is not ready, which may be starting over."""
+    cluster: Any = Cluster([OLD], ready=1)
+    seen: list[list[str]] = []
+    monkeypatch.setattr(gateway_replicas, "told", lambda *_: seen.append(list(cluster.patched)) or False)
+    for keys, patched in (([OLD], 2), ([OLD], 2), ([], 4), ([OLD], 6)):
+        assert module.tell(cluster, keys, 0) == (["gateway-0"], False)
+        assert len(cluster.patched) == patched
+        marks = {name: (cluster.annotations[name] or {})[gateway_replicas.MARK] for name in ("gateway-0", "gateway-1")}
+        assert set(marks.values()) == {hashlib.sha256(gateway_keys.text(keys).encode()).hexdigest()[:16]}
+    assert all("gateway-0" in before for before in seen)
+
+
+def test_a_replica_that_goes_meanwhile_keeps_no_other_from_being_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster: Any = Cluster([OLD])
+    there = cluster.list()
+    gone = there[0] | {"metadata": {"name": "gateway-gone"}}
+    monkeypatch.setattr(cluster, "list", lambda *_: [gone, there[1]])
+    monkeypatch.setattr(gateway_replicas, "told", lambda *_: True)
+    assert module.tell(cluster, [OLD], 0) == (["gateway-1"], True)
+
+
+def first(cluster: Any) -> list[gateway_keys.Key]:
+    """The keys once the first client was to be given one."""
+    params = {"state": "first", "client": "new", "sha256": "c" * 64, "models": [], "rate": 0, "expires": 0}
+    kept, _ = module.store(cluster, lambda keys, given: module.change(params, keys, given, 0), False)
+    return kept
+
+
+@pytest.mark.parametrize("before", [None, [], [OWN]], ids=["no Secret", "no key", "our own key"])
+def test_the_first_key_is_given_once(before: list[gateway_keys.Key] | None) -> None:
+    """Whoever ends it has ended it: no further run gives another, until the Secret is gone as well."""
+    cluster: Any = Cluster(before)
+    assert first(cluster) == [*(before or []), NEW]
+    module.store(cluster, lambda keys, _: gateway_keys.revoked(keys, "new"), False)
+    module.store(cluster, lambda keys, _: gateway_keys.ensured(keys, gateway_keys.Key("e" * 64, gateway_keys.OWN)), False)
+    assert [key.client for key in first(cluster)] == [gateway_keys.OWN]
+    cluster.keys = cluster.annotations["gateway-keys"] = None
+    assert first(cluster) == [NEW]
+
+
+def test_no_first_key_where_clients_had_one_before_that_was_remembered() -> None:
+    cluster: Any = Cluster([OWN, OLD])
+    module.store(cluster, lambda keys, _: gateway_keys.revoked(keys, "old"), False)
+    assert first(cluster) == [OWN]
+    fresh: Any = Cluster(None)
+    module.store(fresh, lambda keys, _: gateway_keys.ensured(keys, OWN), False)
+    assert fresh.annotations["gateway-keys"] is None

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.rackstart.cluster.plugins.module_utils import golden, promotion
+from ansible_collections.rackstart.cluster.plugins.module_utils import api, golden, promotion
 from ansible_collections.rackstart.cluster.plugins.modules.model_rollout import Models
 
 
@@ -49,6 +49,62 @@ def test_it_is_kept_with_the_deployment() -> None:
     live = {"metadata": {"annotations": {promotion.GOOD: json.dumps([TWO, ONE])}}}
     assert promotion.good(live) == [TWO, ONE]
     assert promotion.good({"metadata": {}}) == promotion.good(None) == []
+
+
+MODEL = {"name": "tiny", "served_name": "small", "golden_prompts": [{"prompt": "2+2?", "expect": "4"}], "replicas": 2}
+PROVED = {key: MODEL[key] for key in ("served_name", "golden_prompts")}
+
+
+class Cluster:
+    """A Deployment, to whose template the API adds something, and what is remembered with it."""
+
+    def __init__(self, known: list[dict[str, Any]]) -> None:
+        self.live: dict[str, Any] | None = {"metadata": {"annotations": {promotion.GOOD: json.dumps(known)}}}
+
+    def get(self, *_: object) -> dict[str, Any] | None:
+        return self.live
+
+    def apply(self, one: dict[str, Any]) -> dict[str, Any]:
+        assert self.live
+        added = copy.deepcopy(one)
+        added["spec"]["template"]["spec"]["dnsPolicy"] = "ClusterFirst"
+        self.live = added | {"metadata": {**added["metadata"], **self.live["metadata"]}}
+        return self.live
+
+    def resource(self, *_: object) -> Any:
+        def patch(body: dict[str, Any], **_: object) -> None:
+            assert self.live
+            self.live["metadata"] = {"annotations": body["metadata"]["annotations"]}
+
+        return SimpleNamespace(patch=patch)
+
+
+def test_what_a_model_was_asked_is_remembered_with_it() -> None:
+    cluster: Any = Cluster([ONE])
+    models = Models(cluster, cluster, [TWO], [MODEL])
+    models.apply()
+    assert models.remember() == ["weights-tiny-1", "weights-tiny-2"]
+    assert promotion.good(cluster.live) == [{**TWO, "asked": PROVED}, ONE]
+    assert promotion.before(promotion.good(cluster.live), THREE) == TWO
+
+
+@pytest.mark.parametrize("live", [THREE, None], ids=["another template", "removed"])
+def test_what_somebody_else_changed_meanwhile_has_not_proved_good(live: dict[str, Any] | None) -> None:
+    cluster: Any = Cluster([ONE])
+    models = Models(cluster, cluster, [TWO], [MODEL])
+    models.apply()
+    cluster.live = live and {**live, "metadata": cluster.live["metadata"]}
+    with pytest.raises(api.ClusterError, match=r"Somebody else has changed Deployment/tiny meanwhile, .* run again"):
+        models.remember()
+    assert cluster.live is None or promotion.good(cluster.live) == [ONE]
+
+
+def test_more_replicas_by_hand_are_no_other_template() -> None:
+    cluster: Any = Cluster([])
+    models = Models(cluster, cluster, [TWO], [MODEL])
+    models.apply()
+    cluster.live["spec"]["replicas"] = 5
+    assert models.remember() == ["weights-tiny-2"]
 
 
 class Engine(BaseHTTPRequestHandler):

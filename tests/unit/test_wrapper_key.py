@@ -10,6 +10,7 @@ from typing import Any
 
 import ansible_runner
 import pytest
+from ansible_collections.rackstart.cluster.plugins.module_utils import gateway_keys
 
 from rackstart import cli, key
 from rackstart.errors import ConfigurationError
@@ -24,8 +25,9 @@ Asked = list[dict[str, Any]]
 
 
 @pytest.fixture
-def asked(project: Project, monkeypatch: pytest.MonkeyPatch) -> Asked:
-    """What the playbook was told, each time that it ran; the gateway is played."""
+def asked(project: Project, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Asked:
+    """What the playbook was told, each time that it ran; the gateway is played. Its parameter: whether a client was given a key before."""
+    given = getattr(request, "param", False)
     seen: Asked = []
 
     def run(*, playbook: str, cmdline: str, event_handler: Callable[[dict[str, Any]], bool], **_: Any) -> SimpleNamespace:
@@ -35,9 +37,9 @@ def asked(project: Project, monkeypatch: pytest.MonkeyPatch) -> Asked:
             data = {"host": "localhost", "task": "Keep", "task_path": "key.yml:14", "res": {"msg": "no client nobody has a key"}}
             event_handler({"event": "runner_on_failed", "event_data": data})
             return SimpleNamespace(status="failed")
-        event_handler(
-            {"event": "runner_on_ok", "event_data": {"host": "localhost", "res": {"keys": LISTED, "told": ["gateway-1", "gateway-2"]}}}
-        )
+        made = [{**LISTED[0], "client": "first", "sha256": seen[-1]["sha256"][:12]}] if seen[-1]["state"] == "first" and not given else []
+        result = {"keys": [*LISTED, *made], "told": ["gateway-1", "gateway-2"]}
+        event_handler({"event": "runner_on_ok", "event_data": {"host": "localhost", "res": result}})
         return SimpleNamespace(status="successful")
 
     monkeypatch.setattr(ansible_runner, "run", run)
@@ -119,8 +121,18 @@ def test_a_time_from_now_on() -> None:
         key.expiry("1970-01-02", 2 * DAY)
 
 
-@pytest.mark.parametrize(("clients", "made"), [(["rackstart"], True), (["app", "rackstart"], False)])
+@pytest.mark.parametrize(
+    ("asked", "clients", "made"),
+    [(False, ["rackstart"], True), (False, ["app", "rackstart"], False), (True, ["rackstart"], False)],
+    ids=["nobody has one", "somebody has one", "all were ended"],
+    indirect=["asked"],
+)
 def test_the_first_run_ends_with_a_key(project: Project, asked: Asked, clients: list[str], made: bool) -> None:
     shown = cli._first_key(project, clients, cli._console())
-    assert bool(shown) == made == bool(asked)
-    assert [told["client"] for told in asked] == (["first"] if made else [])
+    assert bool(shown) == made
+    assert [(told["state"], told["client"]) for told in asked] == ([("first", "first")] if clients == [key.OWN] else [])
+    assert not shown or asked[0]["sha256"] == hashlib.sha256(shown.encode()).hexdigest()
+
+
+def test_our_own_client_has_one_name() -> None:
+    assert key.OWN == gateway_keys.OWN

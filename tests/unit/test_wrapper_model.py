@@ -71,11 +71,19 @@ def definition(revision: str) -> dict[str, Any]:
 
 
 class Cluster:
-    """One Deployment and what it remembers."""
+    """One Deployment and what it remembers. applied: revisions, one after the other."""
 
     def __init__(self, known: list[dict[str, Any]]) -> None:
         self.known = known
         self.live = copy.deepcopy(known[0])
+        self.applied: list[str] = []
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def apply(self, one: dict[str, Any]) -> dict[str, Any]:
+        assert "asked" not in one
+        self.live = one
+        self.applied += [claim.removeprefix("weights-")[0] for claim in promotion.claims([one])]
+        return one
 
     def get(self, version: str, kind: str, name: str, namespace: str = "") -> dict[str, Any]:
         if kind == "PersistentVolume":
@@ -93,9 +101,10 @@ class Cluster:
 def apply(monkeypatch: pytest.MonkeyPatch) -> Callable[[Cluster], Any]:
     """An applier that does what it is told, in a world in which every rollout comes to its end; the first golden answer is `4`."""
     answer = {"pod": "tiny-1", "node": "gpu-1", "prompts": [{"prompt": "2+2?", "expect": "4", "answer": "4", "problem": ""}]}
-    monkeypatch.setattr(model_state, "Rollout", lambda *_: SimpleNamespace(wait=lambda seconds: None))
+    for where in (model_state, promotion):
+        monkeypatch.setattr(where, "Rollout", lambda cluster, _: SimpleNamespace(wait=lambda seconds: cluster.meanwhile()))
     monkeypatch.setattr(prompts, "ask_all", lambda *_: [answer, answer])
-    return lambda cluster: SimpleNamespace(dry=False, apply=lambda one: setattr(cluster, "live", one))
+    return lambda cluster: SimpleNamespace(dry=False, apply=cluster.apply)
 
 
 MODEL = {"name": "tiny", "revision": TWO, "golden_prompts": []}
@@ -121,6 +130,47 @@ def test_a_wrong_answer_after_it_is_not_remembered(apply: Callable[[Cluster], An
     cluster: Any = Cluster([definition(TWO), definition(ONE)])
     wrong = {"pod": "tiny-1", "node": "gpu-1", "prompts": [{"prompt": "2+2?", "expect": "4", "answer": "5", "problem": ""}]}
     monkeypatch.setattr(prompts, "ask_all", lambda *_: [wrong, wrong])
-    with pytest.raises(api.ClusterError, match="Wrong answers"):
+    with pytest.raises(api.ClusterError, match=rf"(?s)Wrong answers.*\nTaken back: tiny to weights-{TWO} with vllm@sha256:aa\.$"):
         model_state.take_back(cluster, apply(cluster), MODEL, 5)
-    assert cluster.known[0] == definition(TWO)
+    assert cluster.known == [definition(TWO), definition(ONE)]
+    assert cluster.applied == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("times", "said"), [(1, f"Taken back: tiny to weights-{TWO} with"), (2, "What proved good before does not come up either: it crashes")]
+)
+def test_what_does_not_come_up_is_replaced_by_what_served(apply: Callable[[Cluster], Any], times: int, said: str) -> None:
+    cluster: Any = Cluster([definition(TWO), definition(ONE)])
+
+    def crash() -> None:
+        if len(cluster.applied) <= times:
+            raise api.ClusterError("it crashes")
+
+    cluster.meanwhile = crash
+    with pytest.raises(api.ClusterError, match=f"^it crashes\n{said}"):
+        model_state.take_back(cluster, apply(cluster), MODEL, 5)
+    assert cluster.applied == ["1", "2"]
+    assert cluster.known == [definition(TWO), definition(ONE)]
+
+
+def test_what_somebody_else_applied_meanwhile_is_not_remembered(apply: Callable[[Cluster], Any]) -> None:
+    cluster: Any = Cluster([definition(TWO), definition(ONE)])
+    cluster.meanwhile = lambda: setattr(cluster, "live", definition("3" * 40))
+    with pytest.raises(api.ClusterError, match=r"Somebody else has changed Deployment/tiny meanwhile, .* run again"):
+        model_state.take_back(cluster, apply(cluster), MODEL, 5)
+    assert (cluster.applied, cluster.known[0]) == (["1"], definition(TWO))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_rollback_is_asked_what_it_proved_good_with(apply: Callable[[Cluster], Any], monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
+    """Or, where that was not remembered yet, what is declared now."""
+    model = MODEL | {"served_name": "new", "golden_prompts": [{"prompt": "3+3?", "expect": "6"}], "golden_seconds": 2}
+    former = {"name": "tiny", "served_name": "old", "golden_prompts": [{"prompt": "2+2?", "expect": "4"}]}
+    entries = [promotion.proved(definition(TWO), model), promotion.proved(definition(ONE), former) if kept else definition(ONE)]
+    cluster: Any = Cluster(entries)
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(prompts, "ask_all", lambda _, model, *__: asked.append(model) or [{"prompts": []}] * 2)
+    model_state.take_back(cluster, apply(cluster), model, 5)
+    expected = {"revision": TWO, "replicas": 2} | former if kept else model | {"replicas": 2}
+    assert asked == [expected]
+    assert cluster.known == entries[::-1]

@@ -225,7 +225,7 @@ def test_a_declaration_that_cannot_be_put_back_is_told(
 
 
 @pytest.mark.parametrize("other", [
-    ["promote", "big", "--revision", NEW], ["remove", "big"], add(), ["stage", "big"], ["gc"],
+    ["promote", "big", "--revision", NEW], ["remove", "big"], add(), ["stage", "big"], ["gc"], ["rollback", "tiny"],
 ], ids=lambda words: words[0])  # fmt: skip
 def test_two_at_once(rack: Rack, capsys: pytest.CaptureFixture[str], other: list[str]) -> None:
     codes: list[int] = []

@@ -81,14 +81,15 @@ class Applier:
         if before != after:
             self.changes.append((f"{definition['kind']}/{definition['metadata']['name']}", before, after))
 
-    def apply(self, definition: api.Object) -> None:
+    def apply(self, definition: api.Object) -> api.Object:
+        """The object as the API has it then, or in a dry run as far as that can be told."""
         meta = definition["metadata"]
         where = {"name": meta["name"], "namespace": meta.get("namespace")}
         resource = self.cluster.resource(definition["apiVersion"], definition["kind"])
         live = self.cluster.get(definition["apiVersion"], definition["kind"], **where)
         if self.dry and (resource is None or (live is None and meta.get("namespace"))):
             self.note(definition, {}, definition)  # its namespace or kind may not be there before the real run
-            return
+            return definition
         if resource is None:
             raise api.ClusterError(f"The cluster knows no {definition['kind']} of {definition['apiVersion']}.")
         before = seen(live)
@@ -98,9 +99,11 @@ class Applier:
             if self.dry:  # a dry run keeps no adoption, so it would not see what applying removes
                 after = seen(self.server_side(resource, definition))
                 self.note(definition, before, after if after != before else after | {"": "(fields set by hand are removed)"})
-                return
+                return after
             resource.patch(body=patch, content_type="application/merge-patch+json", field_manager=MANAGER, **where)
-        self.note(definition, before, seen(self.server_side(resource, definition)))
+        after = seen(self.server_side(resource, definition))
+        self.note(definition, before, after)
+        return after
 
     def server_side(self, resource: t.Any, definition: api.Object) -> api.Object:
         meta = definition["metadata"]

@@ -14,6 +14,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 SERVED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,127}")
 HASH = re.compile(r"[0-9a-f]{64}")
 EVERY_MODEL = "*"
+OWN = "rackstart"  # the client that Rackstart itself is at every verdict
 
 
 class KeyProblem(ValueError):
@@ -80,6 +81,11 @@ def checked(key: Key) -> Key:
     if min(key.expires, key.rate, key.created) < 0:
         raise KeyProblem("expires, rate and created are not negative")
     return key
+
+
+def for_others(keys: list[Key]) -> bool:
+    """Whether anybody but Rackstart itself has a key, be it one that has expired."""
+    return any(key.client != OWN for key in keys)
 
 
 def added(keys: list[Key], new: Key, now: int) -> list[Key]:

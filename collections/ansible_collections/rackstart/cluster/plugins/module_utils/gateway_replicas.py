@@ -10,6 +10,7 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import api, gate
 SELECTOR = ",".join(f"{key}={value}" for key, value in gateway_objects.MATCH.items())
 PATIENCE = 10  # seconds for one answer
 AT_ONCE = 8  # replicas that are talked to at the same time
+MARK = "rackstart.io/keys"  # annotation of a replica's pod: which keys the Secret had when it was told
 
 if t.TYPE_CHECKING:
     import socket
@@ -78,6 +79,17 @@ def told(cluster: api.Cluster, pod: str, keys: list[gateway_keys.Key]) -> bool:
         if runtime.keys() != wanted:
             raise api.ClusterError(f"pod {pod} did not take the keys over")
     return True
+
+
+def refresh(cluster: api.Cluster, pod: api.Object, keys: list[gateway_keys.Key]) -> None:
+    """Have the keys' file of a replica written anew, which it reads when it starts over.
+
+    By a change of its pod, at which the kubelet looks at the Secret at once; else it does so within about a minute.
+    """
+    meta, mark = pod["metadata"], pods.mark(gateway_keys.text(keys))
+    if (meta.get("annotations") or {}).get(MARK) != mark:
+        patch, where = {"metadata": {"annotations": {MARK: mark}}}, {"name": meta["name"], "namespace": pods.NAMESPACE}
+        cluster.resource("v1", "Pod").patch(body=patch, content_type="application/merge-patch+json", **where)
 
 
 def stored(cluster: api.Cluster) -> tuple[api.Object | None, list[gateway_keys.Key]]:

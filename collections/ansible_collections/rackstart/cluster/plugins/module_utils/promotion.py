@@ -6,11 +6,14 @@ import json
 import typing as t
 
 from ansible_collections.rackstart.cluster.plugins.module_utils import api, pods
+from ansible_collections.rackstart.cluster.plugins.module_utils.applier import Applier
+from ansible_collections.rackstart.cluster.plugins.module_utils.rollout import Rollout
 
 Object = dict[str, t.Any]
 Definitions = list[Object]
 
-GOOD = "rackstart.io/good"  # definitions that proved good, newest first, as JSON
+GOOD = "rackstart.io/good"  # definitions that proved good, newest first, as JSON; each with what its model was asked
+ASKED = ("served_name", "golden_prompts", "golden_seconds")  # of a model
 KEPT = 2  # of them: the one in service, and the one to go back to
 MANAGER = "rackstart-good"  # a field manager of its own, so that applying the Deployment leaves the annotation alone
 
@@ -18,6 +21,21 @@ MANAGER = "rackstart-good"  # a field manager of its own, so that applying the D
 def good(live: Object | None) -> Definitions:
     """What a Deployment remembers, newest first."""
     return json.loads(((live or {"metadata": {}})["metadata"].get("annotations") or {}).get(GOOD, "[]"))
+
+
+def proved(definition: Object, model: Object) -> Object:
+    """An entry of what is remembered: a definition, and what its model was asked."""
+    return definition | {"asked": {key: model[key] for key in ASKED if key in model}}
+
+
+def bare(entry: Object) -> Object:
+    """What is applied of an entry."""
+    return {key: value for key, value in entry.items() if key != "asked"}
+
+
+def asked(entry: Object, model: Object) -> Object:
+    """A model as it is to be asked when an entry serves; as declared where the entry does not say (before 'asked' was kept)."""
+    return {key: value for key, value in model.items() if key not in ASKED} | entry["asked"] if "asked" in entry else model
 
 
 def mark(definition: Object) -> str:
@@ -32,7 +50,7 @@ def remembered(former: Definitions, proved: Object) -> Definitions:
 
 def before(former: Definitions, tried: Object) -> Object | None:
     """What to take a failed definition back to; None when nothing else has proved good, or just this one."""
-    return former[0] if former and mark(former[0]) != mark(tried) else None
+    return bare(former[0]) if former and mark(former[0]) != mark(tried) else None
 
 
 def claims(former: Definitions) -> list[str]:
@@ -45,6 +63,27 @@ def told(definition: Object) -> str:
     """A definition in a few words: which weights, which image."""
     [container] = definition["spec"]["template"]["spec"]["containers"]
     return f"{', '.join(claims([definition]))} with {container['image']}"
+
+
+def restore(cluster: api.Cluster, applier: Applier, back: Definitions, timeout: int) -> str:
+    """Apply what proved good and wait for it; what came of it, for a person. timeout: seconds."""
+    for one in back:
+        applier.apply(one)
+    try:
+        Rollout(cluster, back).wait(timeout)
+    except api.ClusterError as error:
+        return f"What proved good before does not come up either: {error}"
+    said = "; ".join(f"{one['metadata']['name']} to {told(one)}" for one in back)
+    return f"Taken back: {said}."
+
+
+def untouched(cluster: api.Cluster, applied: Definitions) -> None:
+    """Raises ClusterError when a Deployment has another template than it had once it was applied."""
+    for one in applied:
+        name = one["metadata"]["name"]
+        live = cluster.get("apps/v1", "Deployment", name, pods.NAMESPACE)
+        if live is None or mark(live) != mark(one):
+            raise api.ClusterError(f"Somebody else has changed Deployment/{name} meanwhile, so that nothing is proved of it; run again.")
 
 
 def keep(cluster: api.Cluster, name: str, known: Definitions) -> None:

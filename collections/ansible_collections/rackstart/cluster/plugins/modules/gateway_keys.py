@@ -17,16 +17,17 @@ module: gateway_keys
 short_description: Clients' keys at the gateway
 description:
   - Keeps the SHA-256 of every key, with what it may do, in the Secret C(gateway-keys), and tells every replica of the gateway at once.
-  - A replica that starts later reads the Secret. None is restarted.
+  - A replica that starts later reads the Secret, whose copy on its node is renewed at once as well. None is restarted.
 author: The Rackstart authors
 options:
   state:
     description:
-      - C(present) gives a new client a key. C(rotated) gives a client a further one; the one before ends after O(overlap).
+      - C(present) gives a new client a key. C(first) does so when no client but Rackstart's own was ever given one, and nothing else.
+      - C(rotated) gives a client a further one; the one before ends after O(overlap).
       - A rotated key has the O(models), O(rate) and O(expires) of the one before, but for those that are given.
       - C(absent) ends all keys of a client. C(own) sees to it that Rackstart's own client has just this key. C(listed) only looks.
     type: str
-    choices: [present, rotated, absent, own, listed]
+    choices: [present, first, rotated, absent, own, listed]
     required: true
   client:
     description: Name of the client, as the gateway's log shows it.
@@ -88,12 +89,13 @@ told:
 """
 
 TRIES = 5  # when somebody else writes the Secret in between
+GIVEN = "rackstart.io/first-key"  # annotation of the Secret once any client was given a key: it outlives the keys
 
 
-def change(params: dict[str, t.Any], keys: list[Key], now: int) -> list[Key]:
-    """The keys after what was asked. Raises KeyProblem."""
+def change(params: dict[str, t.Any], keys: list[Key], given: bool, now: int) -> list[Key]:
+    """The keys after what was asked. given: whether any client was given one ever. Raises KeyProblem."""
     state, client = params["state"], params["client"]
-    if state == "listed":
+    if state == "listed" or (state == "first" and given):
         return keys
     if state == "absent":
         return gateway_keys.revoked(keys, client)
@@ -103,14 +105,17 @@ def change(params: dict[str, t.Any], keys: list[Key], now: int) -> list[Key]:
     return gateway_keys.ensured(keys, new) if state == "own" else gateway_keys.added(keys, new, now)
 
 
-def store(cluster: api.Cluster, changed: Callable[[list[Key]], list[Key]], dry: bool) -> tuple[list[Key], bool]:
-    """The keys as the Secret holds them now, and whether it changed."""
+def store(cluster: api.Cluster, changed: Callable[[list[Key], bool], list[Key]], dry: bool) -> tuple[list[Key], bool]:
+    """The keys that the Secret holds now, and whether it changed. changed: of those before, and of whether a client was ever given one."""
     for _ in range(TRIES):
         live, keys = gateway_replicas.stored(cluster)
-        wanted = changed(keys)
+        given = gateway_keys.for_others(keys) or GIVEN in ((live or {"metadata": {}})["metadata"].get("annotations") or {})
+        wanted = changed(keys, given)
         if (live is not None and wanted == keys) or dry:
             return wanted, live is None or wanted != keys
         secret = pods.secret({gateway_objects.KEYS_FILE: gateway_keys.text(wanted)}, gateway_objects.KEYS_SECRET, "gateway")
+        if given or gateway_keys.for_others(wanted):
+            secret["metadata"]["annotations"] = {GIVEN: "given"}
         resource = cluster.resource("v1", "Secret")
         try:
             if live is None:
@@ -130,20 +135,20 @@ def tell(cluster: api.Cluster, keys: list[Key], budget: int) -> tuple[list[str],
     done: dict[str, t.Any] = {}
     problem: dict[str, t.Any] = {}
 
-    def one(pod: str) -> tuple[str, bool | str]:
+    def one(pod: api.Object) -> tuple[str, bool | str]:
+        name = pod["metadata"]["name"]
         try:
-            return pod, gateway_replicas.told(cluster, pod, keys)
-        except api.ClusterError as error:
-            return pod, str(error)
+            gateway_replicas.refresh(cluster, pod, keys)  # first, and also of one that is starting over
+            return name, gateway_replicas.told(cluster, name, keys) if workloads.pod_ready(pod) else "is not ready"
+        except (api.ClusterError, *api.ERRORS) as error:
+            return name, api.said(error)
 
     def look() -> bool | None:
         problem.clear()
-        ready = {pod["metadata"]["name"]: workloads.pod_ready(pod) for pod in gateway_replicas.found(cluster)}
-        left = ready.keys() - done.keys()
-        problem.update({pod: "is not ready" for pod in left if not ready[pod]})
+        left = [pod for pod in gateway_replicas.found(cluster) if pod["metadata"]["name"] not in done]
         with concurrent.futures.ThreadPoolExecutor(gateway_replicas.AT_ONCE) as pool:
-            for pod, said in pool.map(one, sorted(pod for pod in left if ready[pod])):
-                (problem if isinstance(said, str) else done)[pod] = said
+            for name, said in pool.map(one, left):
+                (problem if isinstance(said, str) else done)[name] = said
         return None if problem and budget else True
 
     advice = f"Delete what does not answer: kubectl --namespace {pods.NAMESPACE} delete pod"
@@ -170,7 +175,7 @@ def shown(key: Key) -> dict[str, t.Any]:
 def main() -> None:
     module = api.module(
         {
-            "state": {"type": "str", "choices": ["present", "rotated", "absent", "own", "listed"], "required": True},
+            "state": {"type": "str", "choices": ["present", "first", "rotated", "absent", "own", "listed"], "required": True},
             "client": {"type": "str", "default": ""},
             "sha256": {"type": "str", "default": ""},
             "models": {"type": "list", "elements": "str", "default": []},
@@ -183,7 +188,7 @@ def main() -> None:
     params, told, changed = module.params, [], False
     try:
         cluster = api.Cluster(module)
-        keys, changed = store(cluster, lambda before: change(params, before, int(time.time())), module.check_mode)
+        keys, changed = store(cluster, lambda before, given: change(params, before, given, int(time.time())), module.check_mode)
         if module.check_mode:
             changed = changed or any(gateway_replicas.problems(cluster).values())
         elif params["state"] != "listed":

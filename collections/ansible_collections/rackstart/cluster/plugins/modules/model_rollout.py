@@ -92,6 +92,9 @@ class Models:
         self.cluster, self.applier, self.definitions, self.models = cluster, applier, definitions, models
         self.former = {one["metadata"]["name"]: promotion.good(self.live(one)) for one in definitions}
 
+    def apply(self) -> None:
+        self.applied = [self.applier.apply(definition) for definition in self.definitions]
+
     def live(self, definition: api.Object) -> api.Object | None:
         return self.cluster.get("apps/v1", "Deployment", definition["metadata"]["name"], pods.NAMESPACE)
 
@@ -108,11 +111,12 @@ class Models:
         return prompts.proved(self.cluster, self.models, answer_timeout)
 
     def remember(self) -> list[str]:
-        """Keep what has proved good; the claims of all that is kept."""
-        kept = []
+        """Keep what has proved good; the claims of all that is kept. Raises ClusterError when something else than was applied is there."""
+        promotion.untouched(self.cluster, self.applied)
+        models, kept = {model["name"]: model for model in self.models}, []
         for definition in self.definitions:
             name = definition["metadata"]["name"]
-            known = promotion.remembered(self.former[name], definition)
+            known = promotion.remembered(self.former[name], promotion.proved(definition, models[name]))
             kept += promotion.claims(known)
             if known != self.former[name]:
                 promotion.keep(self.cluster, name, known)
@@ -120,15 +124,11 @@ class Models:
 
     def take_back(self, timeout: int) -> str:
         """Apply what proved good last, where something else was tried; what came of it."""
-        back = {one["metadata"]["name"]: promotion.before(self.former[one["metadata"]["name"]], one) for one in self.definitions}
-        tried = {name: definition for name, definition in back.items() if definition}
-        if not tried:
+        back = [found for one in self.definitions if (found := promotion.before(self.former[one["metadata"]["name"]], one))]
+        if not back:
             return "Nothing else has proved good, so that it stays as it is: mend the declaration, and run again."
-        for definition in tried.values():
-            self.applier.apply(definition)
-        Rollout(self.cluster, list(tried.values())).wait(timeout)
-        said = "; ".join(f"{name} to {promotion.told(definition)}" for name, definition in tried.items())
-        return f"Taken back: {said}. Mend the declaration in models.yml, or a further run tries the same again."
+        said = promotion.restore(self.cluster, self.applier, back, timeout)
+        return f"{said} Mend the declaration in models.yml, or a further run tries the same again."
 
 
 def main() -> None:
@@ -145,8 +145,7 @@ def main() -> None:
         cluster = api.Cluster(module)
         applier = Applier(cluster, module.check_mode)
         models = Models(cluster, applier, params["definitions"], params["models"])
-        for definition in params["definitions"]:
-            applier.apply(definition)
+        models.apply()
         declared = {("Deployment", name) for name in models.former}
         applier.prune(declared, ["apps/v1/Deployment"], SELECTOR, pods.NAMESPACE, GONE)  # at once: others may wait for its GPUs
         replaced, since = models.replaced(), time.monotonic()

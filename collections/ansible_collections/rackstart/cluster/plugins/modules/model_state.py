@@ -18,8 +18,8 @@ author: The Rackstart authors
 options:
   state:
     description:
-      - C(listed) only looks. C(taken_back) applies what proved good before what is in service, replica by replica, and asks each its
-        golden prompts.
+      - C(listed) only looks. C(taken_back) applies what proved good before what is in service, replica by replica, and asks each the
+        golden prompts that it proved good with. When it does not come up or answers wrong, what proved good last is put back.
     type: str
     choices: [listed, taken_back]
     required: true
@@ -93,20 +93,28 @@ def state(cluster: api.Cluster, model: dict[str, t.Any]) -> dict[str, t.Any]:
     }
 
 
+def patience(definition: api.Object) -> int:
+    """Seconds for all replicas, which are replaced one after the other."""
+    return definition["spec"]["progressDeadlineSeconds"] * max(1, definition["spec"]["replicas"])
+
+
 def take_back(cluster: api.Cluster, applier: Applier, model: dict[str, t.Any], timeout: int) -> None:
-    """Apply what proved good before, and remember the order. Raises ClusterError."""
+    """Apply what proved good before, and remember the order. What does not come up is taken back itself. Raises ClusterError."""
     name = model["name"]
     former = promotion.good(cluster.get("apps/v1", "Deployment", name, pods.NAMESPACE))
     if len(former) < 2:
         raise api.ClusterError(f"{name} has nothing to be taken back to: only one template of it has proved good.")
-    back = former[1]
-    applier.apply(back)
+    last, back = map(promotion.bare, former)
+    applied = applier.apply(back)
     if applier.dry:
         return
-    replicas = back["spec"]["replicas"]
-    Rollout(cluster, [back]).wait(back["spec"]["progressDeadlineSeconds"] * max(1, replicas))
-    prompts.proved(cluster, [model | {"replicas": replicas}], timeout)
-    promotion.keep(cluster, name, [back, former[0]])
+    try:
+        Rollout(cluster, [back]).wait(patience(back))
+        prompts.proved(cluster, [promotion.asked(former[1], model) | {"replicas": back["spec"]["replicas"]}], timeout)
+    except api.ClusterError as error:
+        raise api.ClusterError(f"{error}\n{promotion.restore(cluster, applier, [last], patience(last))}") from error
+    promotion.untouched(cluster, [applied])
+    promotion.keep(cluster, name, [former[1], former[0]])
 
 
 def main() -> None:
