@@ -26,7 +26,7 @@ _CAUSES = (  # the first that fits counts
     (r"sudo password|password is required|not in the sudoers", "sudo refuses this user: set ansible_become_password, best in vault.yml"),
     (r"No space left on device|Disk quota exceeded", "a disk of the host is full"),
     (r"Could not get lock|frontend lock", "another package manager is at work on the host; wait for it"),
-    (r"[Cc]hecksum|sha256", "a download is not what artifacts.lock.yml says: a wrong mirror, or it has changed"),
+    (r"[Cc]hecksum|sha256(?!:)", "a download is not what artifacts.lock.yml says: a wrong mirror, or it has changed"),
     (r"is not locked|artifacts\.lock\.yml", "an artifact has no digest yet: run the lock command"),
     (r"[Dd]ecrypt|[Vv]ault", "a vaulted file cannot be opened: set ANSIBLE_VAULT_PASSWORD_FILE"),
     (r"no_log", "the task handles secrets, so its output is hidden"),

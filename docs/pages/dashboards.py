@@ -65,7 +65,7 @@ SERVING: list[Panel] = [
     (
         "Replicas",
         "short",
-        {"{{model}} up": 'sum by (model) (up{job="inference"})', "{{model}} declared": "model:replicas_declared"},
+        {"{{model}} up": "model:replicas_up", "{{model}} declared": "model:replicas_declared"},
     ),
 ]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.rackstart.cluster.plugins.module_utils import monitoring
 
 from lab.images import build
 from rackstart.paths import ROOT
@@ -30,19 +31,22 @@ def cases() -> list[tuple[str, dict[str, Any]]]:
     return [(name, case) for file in CASES for name, found in yaml.safe_load(file.read_text()).items() for case in found]
 
 
-def as_promtool_has_it(alert: str, case: dict[str, Any]) -> dict[str, Any]:
-    """One test of promtool's, with what every alert has filled in."""
+def as_promtool_has_it(alert: str, case: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A file of promtool's with one test, with what every alert has filled in, and the rules that are made of the case's models."""
+    declared = folder / "declared.yml"
+    declared.write_text(yaml.safe_dump(monitoring.declared(case.get("models", []))))
     expected = []
     if "summary" in case:
         labels = {**case["labels"], "severity": ALERTS[alert]["labels"]["severity"]}
         expected = [
             {"exp_labels": labels, "exp_annotations": {"summary": case["summary"], "runbook": f"docs/runbooks/{alert}.md"}},
         ]
-    return {
+    test = {
         "interval": "1m",
         "input_series": [{"series": series, "values": values} for series, values in case["series"].items()],
         "alert_rule_test": [{"alertname": alert, "eval_time": case["at"], "exp_alerts": expected}],
     }
+    return {"rule_files": [str(file) for file in [*RULES, declared]], "tests": [test]}
 
 
 def test_the_rules_are_rules() -> None:
@@ -58,9 +62,11 @@ def test_every_alert_has_a_case_of_each_kind() -> None:
 
 @pytest.mark.parametrize("alert", sorted(ALERTS))
 def test_it_fires_and_is_silent(alert: str, tmp_path: Path) -> None:
-    tests = [as_promtool_has_it(alert, case) for name, case in cases() if name == alert]
-    (tmp_path / "tests.yml").write_text(yaml.safe_dump({"rule_files": [str(file) for file in RULES], "tests": tests}))
-    tested = promtool("test", "rules", tmp_path / "tests.yml")
+    files = [tmp_path / str(number) / "test.yml" for number, (name, _) in enumerate(cases()) if name == alert]
+    for file, case in zip(files, (case for name, case in cases() if name == alert), strict=True):
+        file.parent.mkdir()
+        file.write_text(yaml.safe_dump(as_promtool_has_it(alert, case, file.parent)))
+    tested = promtool("test", "rules", *files)
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 

@@ -22,7 +22,8 @@ LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 Series = dict[str, dict[str, set[str]]]
 
 RULE_LIST = [rule for file in RULES for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
-DECLARED = monitoring.declared([{"name": "tiny", "replicas": 2}])["groups"][0]["rules"]
+MODELS = [{"name": "tiny", "replicas": 2, "engine": "vllm"}, {"name": OTHER, "replicas": 1, "engine": "ollama"}]
+DECLARED = monitoring.declared(MODELS)["groups"][0]["rules"]
 RECORDS = {rule["record"]: rule for rule in [*RULE_LIST, *DECLARED] if "record" in rule}
 DASHBOARDS = sorted(ROOT.glob("roles/monitoring/files/dashboards/*.json"))
 PANELS = {
@@ -31,7 +32,8 @@ PANELS = {
     for panel in json.loads(file.read_text())["panels"]
     for target in panel["targets"]
 }
-EXPRESSIONS = {rule.get("alert") or rule["record"]: rule["expr"] for rule in RULE_LIST} | PANELS
+UP = {f"up: {rule['labels']['model']}": rule["expr"] for rule in DECLARED if rule["record"] == "model:replicas_up"}
+EXPRESSIONS = {rule.get("alert") or rule["record"]: rule["expr"] for rule in RULE_LIST} | UP | PANELS
 
 
 def exposed(text: str) -> Series:
@@ -57,6 +59,9 @@ def of_gateway(folder: Path) -> str:
         text = programs.get(f"http://127.0.0.1:{running.health}/metrics")
         # What it refuses itself since no replica is ready counts as the model's, which GatewayErrors relies on.
         assert 'haproxy_backend_http_responses_total{proxy="other",code="5xx"} 1\n' in text
+        # Of these are the replicas of Ollama that are up: both of one model, none of the other.
+        up = {f'haproxy_backend_active_servers{{proxy="{name}"}} {number}' for name, number in {"tiny": 2, OTHER: 0}.items()}
+        assert up <= set(text.splitlines())
         return text
     finally:
         running.end()

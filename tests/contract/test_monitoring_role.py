@@ -26,14 +26,15 @@ PLAY = {
         "ansible_python_interpreter": sys.executable,
         "monitoring_image": f"prometheus{DIGEST}",
         "monitoring_checks_image": f"busybox{DIGEST}",
-        "monitoring_models": [{"name": "tiny", "replicas": 2}],
+        "monitoring_models": [{"name": "tiny", "replicas": 2, "engine": "vllm", "gpus_per_replica": 1}],
         "monitoring_claims": {"tiny": "weights-tiny-0a"},
         "monitoring_timeout": 0,
     },
     "tasks": [{"name": "Collect metrics", "ansible.builtin.import_role": {"name": "monitoring", "tasks_from": "serve"}}],
 }
-OWN = {"Deployment/prometheus", "Service/prometheus", "ServiceAccount/prometheus", "ConfigMap/prometheus", "ConfigMap/prometheus-rules"}
-OPERATORS = {"PodMonitor/inference", "PodMonitor/gateway", "PodMonitor/checks", "PrometheusRule/rackstart", "NetworkPolicy/operator"}
+OWN = {"Deployment/prometheus", "Service/prometheus", "ServiceAccount/prometheus", "ConfigMap/prometheus"}
+POLICIES = {"NetworkPolicy/operator-inference", "NetworkPolicy/operator-gateway", "NetworkPolicy/operator-checks"}
+OPERATORS = {"PodMonitor/inference", "PodMonitor/gateway", "PodMonitor/checks", "PrometheusRule/rackstart"} | POLICIES
 
 
 def kind(name: str) -> dict[str, Any]:
@@ -105,4 +106,4 @@ def test_it_is_applied_once_and_gives_way_to_the_operator(role: Role) -> None:
     left = set(role.kubectl("get", "deployments,services", "-n", "llm", "-o", "name").split())
     assert left == {"deployment.apps/checks"}
     role.kubectl("delete", "crd", "podmonitors.monitoring.coreos.com", "prometheusrules.monitoring.coreos.com")
-    assert role.run() == OWN | {"NetworkPolicy/operator"}
+    assert role.run() == OWN | POLICIES

@@ -1,7 +1,7 @@
 """A real Prometheus finds its targets by a real API server, with no more rights than it is given; the API takes all objects of it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +17,8 @@ from lab.images import build
 from rackstart.paths import ROOT
 from tests.loopback import free, program
 
-MODEL = {"name": "tiny", "replicas": 2}
+MODEL = {"name": "tiny", "replicas": 2, "engine": "vllm", "gpus_per_replica": 1}
+OLLAMA = {"name": "other", "replicas": 1, "engine": "ollama", "gpus_per_replica": 0}
 SETTINGS: monitoring.Settings = {
     "image": watched.IMAGE,
     "checks_image": watched.IMAGE,
@@ -32,16 +33,16 @@ SETTINGS: monitoring.Settings = {
     "labels": {},
 }
 OBJECTS = monitoring.objects([MODEL], SETTINGS, operator=False)
-MAPS = {item["metadata"]["name"]: item["data"] for item in OBJECTS if item["kind"] == "ConfigMap"}
+FILES = next(item["data"] for item in OBJECTS if (item["kind"], item["metadata"]["name"]) == ("ConfigMap", "prometheus"))
 PODS = {item["metadata"]["name"]: item["spec"]["template"] for item in OBJECTS if item["kind"] == "Deployment"}
 EXPECTED = {name: [name if isinstance(job, scraping.Pods) else "gpu-1"] for name, job in scraping.JOBS.items()}
 
 
 class Prometheus:
-    """The answers of a running one."""
+    """The answers of a running one, the folder of its files, and how to wait for it."""
 
-    def __init__(self, address: str) -> None:
-        self.address = address
+    def __init__(self, address: str, folder: Path, until: Callable[[Callable[[], Any]], Any]) -> None:
+        self.address, self.folder, self.until = address, folder, until
 
     def ask(self, path: str) -> Any:
         return json.loads(programs.get(self.address + path))
@@ -51,13 +52,13 @@ class Prometheus:
 
 
 def configuration(folder: Path) -> str:
-    """The rendered one, but for where token, authority, rules and API server are, and how often it looks."""
-    config = yaml.safe_load(MAPS["prometheus"]["prometheus.yml"].replace(scraping.ACCOUNT, str(folder)))
+    """The rendered one, but for where token, authority and API server are, and how often it looks."""
+    config = yaml.safe_load(FILES["prometheus.yml"].replace(scraping.ACCOUNT, str(folder)))
     api = {"api_server": f"https://{programs.LOOPBACK}:6443", "tls_config": {"ca_file": f"{folder}/ca.crt"}}
     for scrape in config["scrape_configs"]:
         scrape["kubernetes_sd_configs"][0] |= {**api, "authorization": {"credentials_file": f"{folder}/token"}}
     often = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    return yaml.safe_dump(config | {"rule_files": [f"{folder}/rules/*.yml"], "global": often})
+    return yaml.safe_dump(config | {"global": often})
 
 
 @pytest.fixture(scope="module")
@@ -73,18 +74,16 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[programs.Kubec
 def prometheus(kubectl: programs.Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     folder, port = kubectl.folder, free()
     (folder / "token").write_text(kubectl("create", "token", "prometheus", "-n", "llm").strip())
-    (folder / "rules").mkdir()
-    for name, text in MAPS["prometheus-rules"].items():
-        (folder / "rules" / name).write_text(text)
-    (folder / "prometheus.yml").write_text(configuration(folder))
+    for name, text in FILES.items():
+        (folder / name).write_text(configuration(folder) if name == "prometheus.yml" else text)
     watched.inhabit(kubectl)
     own = {"--config.file": folder / "prometheus.yml", "--storage.tsdb.path": folder / "data"}
-    given = (argument.partition("=") for argument in PODS["prometheus"]["spec"]["containers"][0]["command"][1:])
-    flags = [f"{flag}={own.get(flag, value)}" for flag, _, value in given]
+    given = PODS["prometheus"]["spec"]["containers"][0]["command"][1:]
+    flags = [argument for argument in given if argument.partition("=")[0] not in own] + [f"{flag}={value}" for flag, value in own.items()]
     binary = build.prometheus()
     command = [binary, *flags, f"--web.listen-address=127.0.0.1:{port}"]
     with watched.targets(folder), program(folder / "prometheus.log", *command) as until:
-        running = Prometheus(f"http://127.0.0.1:{port}")
+        running = Prometheus(f"http://127.0.0.1:{port}", folder, until)
         until(lambda: not targets.target_problems(targets.states(running.ask(targets.TARGETS), EXPECTED)))
         until(lambda: running.query("model:replicas_declared"))
         yield running
@@ -126,11 +125,26 @@ def test_a_gpu_s_own_labels_stay(prometheus: Prometheus) -> None:
 
 
 def test_every_rule_is_loaded(prometheus: Prometheus) -> None:
-    assert targets.rule_problems(prometheus.ask(targets.RULES), [*SETTINGS["rules"], "declared.yml"]) == []
-    assert targets.rule_problems(prometheus.ask(targets.RULES), ["other.yml"]) == ["other.yml is not loaded"]
+    assert targets.rule_problems(prometheus.ask(targets.RULES), FILES) == []
+    assert targets.rule_problems(prometheus.ask(targets.RULES), FILES | {"other.yml": ""}) == ["other.yml is not loaded", targets.OLD]
 
 
 def test_alerts_go_where_they_are_to_go(prometheus: Prometheus) -> None:
     assert [one["url"] for one in prometheus.ask("/api/v1/alertmanagers")["data"]["activeAlertmanagers"]] == [
         "http://127.0.0.1:9/api/v2/alerts"
     ]
+
+
+def test_other_models_are_loaded_as_it_runs(prometheus: Prometheus) -> None:
+    """Files that are replaced as the kubelet does, by links to others."""
+    others = next(item["data"] for item in monitoring.objects([MODEL, OLLAMA], SETTINGS, False) if "declared.yml" in item.get("data", {}))
+    assert targets.rule_problems(prometheus.ask(targets.RULES), others) == [targets.OLD]
+    (prometheus.folder / "new").mkdir()
+    for name in ("declared.yml", "loaded.yml"):
+        (prometheus.folder / "new" / name).write_text(others[name])
+        (prometheus.folder / "link").symlink_to(f"new/{name}")
+        (prometheus.folder / "link").replace(prometheus.folder / name)
+    started = prometheus.ask("/api/v1/status/runtimeinfo")["data"]["startTime"]
+    prometheus.until(lambda: targets.rule_problems(prometheus.ask(targets.RULES), others) == [])
+    prometheus.until(lambda: {labels["model"] for labels in prometheus.query("model:replicas_declared")} == {"tiny", "other"})
+    assert prometheus.ask("/api/v1/status/runtimeinfo")["data"]["startTime"] == started

@@ -82,7 +82,7 @@ NAMED = {
     "engine-key": "inference",
     "engines": "inference",
     "gateway": "gateway",
-    **dict.fromkeys(("checks", "dashboards", "prometheus", "prometheus-rules"), "monitoring"),
+    **dict.fromkeys(("checks", "dashboards", "prometheus"), "monitoring"),
     "gpu-operator": "gpu_operator",
 }  # objects that another stage applies than most of their kind
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.rackstart.cluster.plugins.module_utils import api, metrics, scraping, targets
+from ansible_collections.rackstart.cluster.plugins.module_utils import api, metrics, prometheus_objects, scraping, targets
 
 URL = "http://10.42.0.9:9101/metrics.txt"
 
@@ -57,19 +58,28 @@ GATEWAY, CHECKS = "app.kubernetes.io/component=gateway", "app.kubernetes.io/comp
 SERVER = node("server-1", **{"node-role.kubernetes.io/control-plane": "true"})
 
 
+FILES = {"prometheus.yml": "{}", "store.yml": ""}
+
+
 class Cluster:
     """Pods by selector; answers: what Prometheus says of its targets, one after the other, the last one for ever."""
 
     def __init__(self, pods: dict[str, list[Any]], answers: list[Any] | None = None, crds: tuple[str, ...] = (), nodes: Any = ()) -> None:
         self.pods, self.answers, self.crds, self.nodes = pods, answers or [], crds, nodes or [SERVER, node("gpu-1")]
         self.asked = 0
+        self.files = FILES
+        self.patches: list[dict[str, Any]] = []
+
+    def resource(self, _version: str, kind: str) -> Any:
+        assert kind == "Pod"
+        return SimpleNamespace(patch=lambda **given: self.patches.append(given))
 
     def list(self, _version: str, kind: str, namespace: str | None = None, selector: str | None = None) -> list[dict[str, Any]]:
         return self.nodes if kind == "Node" else self.pods.get(selector or "", [])
 
     def get(self, _version: str, kind: str, name: str, *_: object) -> dict[str, Any] | None:
         if kind == "ConfigMap":
-            return {"data": {"store.yml": ""}}
+            return {"data": self.files}
         return None
 
     def has_crd(self, name: str) -> bool:
@@ -78,7 +88,8 @@ class Cluster:
     def read(self, _namespace: str, name: str, port: int, path: str, _timeout: int) -> str:
         assert (name, port) == ("prometheus-1", 9090)
         if path == targets.RULES:
-            return json.dumps({"data": {"groups": [{"file": "/etc/prometheus/rules/store.yml", "rules": []}]}})
+            mark = {"name": prometheus_objects.MARK, "health": "ok", "labels": {"mark": prometheus_objects.mark(FILES)}}
+            return json.dumps({"data": {"groups": [{"file": "/etc/prometheus/store.yml", "rules": [mark]}]}})
         answer = self.answers[min(self.asked, len(self.answers) - 1)]
         self.asked += 1
         if isinstance(answer, Exception):
@@ -176,9 +187,28 @@ def test_where_the_operator_is_there_is_nothing_of_ours_to_ask() -> None:
     assert metrics.observe(Cluster({}, crds=(metrics.OPERATORS,))) is None  # type: ignore[arg-type]
 
 
-def test_rules_that_are_not_loaded_are_named() -> None:
-    found = metrics.look(Cluster(PODS, [GOOD]), ["store.yml", "other.yml"])  # type: ignore[arg-type]
-    assert metrics.problems(found) == ["other.yml is not loaded"]
+@pytest.mark.parametrize(
+    ("changes", "problems"),
+    [
+        ({}, []),
+        ({"other.yml": ""}, ["other.yml is not loaded", targets.OLD]),
+        ({"store.yml": "groups: []"}, [targets.OLD]),
+        ({"prometheus.yml": "alerting: {}"}, [targets.OLD]),
+    ],
+    ids=["all", "a new file", "other rules", "another configuration"],
+)
+def test_files_that_are_not_loaded_are_named(changes: dict[str, str], problems: list[str]) -> None:
+    cluster: Any = Cluster(PODS, [GOOD])
+    cluster.files = FILES | changes
+    assert metrics.problems(metrics.look(cluster)) == problems
+
+
+def test_a_pod_that_is_ready_is_changed_for_its_files_to_be_renewed() -> None:
+    cluster: Any = Cluster(PODS)
+    metrics.refresh(cluster)
+    [given] = cluster.patches
+    assert (given["name"], given["namespace"]) == ("prometheus-1", "llm")
+    assert given["body"] == {"metadata": {"annotations": {"rackstart.io/files": prometheus_objects.mark(FILES)}}}
 
 
 def test_pods_of_every_job_are_looked_for() -> None:

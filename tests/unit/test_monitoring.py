@@ -16,7 +16,8 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import (
 )
 
 RULES = "groups: [{name: one, rules: [{alert: A, expr: vector(1)}]}]"
-MODELS = [{"name": "tiny", "replicas": 2}, {"name": "large", "replicas": 0}]
+TINY = {"name": "tiny", "replicas": 2, "engine": "vllm", "gpus_per_replica": 1}
+MODELS = [TINY, {"name": "large", "replicas": 0, "engine": "ollama", "gpus_per_replica": 0}]
 
 
 def settings(**changes: Any) -> monitoring.Settings:
@@ -28,8 +29,8 @@ def settings(**changes: Any) -> monitoring.Settings:
     return found | changes
 
 
-def objects(operator: bool = False, **changes: Any) -> dict[str, Any]:
-    rendered = monitoring.objects(MODELS, settings(**changes), operator)
+def objects(operator: bool = False, models: list[dict[str, Any]] = MODELS, **changes: Any) -> dict[str, Any]:
+    rendered = monitoring.objects(models, settings(**changes), operator)
     return {f"{item['kind']}/{item['metadata']['name']}": item for item in rendered}
 
 
@@ -37,22 +38,49 @@ def pod(name: str, **changes: Any) -> dict[str, Any]:
     return dict(objects(**changes)[f"Deployment/{name}"]["spec"]["template"])
 
 
-def test_declared_replicas_are_rules() -> None:
-    text = objects()["ConfigMap/prometheus-rules"]["data"]["declared.yml"]
+def files(**changes: Any) -> dict[str, str]:
+    return dict(objects(**changes)["ConfigMap/prometheus"]["data"])
+
+
+def test_declared_replicas_are_rules_and_so_is_which_of_them_are_up() -> None:
+    text = files()["declared.yml"]
     rules = yaml.safe_load(text)["groups"][0]["rules"]
     assert [(rule["record"], rule["expr"], rule.get("labels")) for rule in rules] == [
         ("rackstart:models_declared", "vector(2)", None),
         ("model:replicas_declared", "vector(2)", {"model": "tiny"}),
+        ("model:replicas_up", 'sum(up{job="inference", model="tiny"}) or vector(0)', {"model": "tiny"}),
         ("model:replicas_declared", "vector(0)", {"model": "large"}),
+        ("model:replicas_up", 'max(haproxy_backend_active_servers{proxy="large"})', {"model": "large"}),
     ]
 
 
+def test_a_pod_of_checks_is_made_anew_when_its_script_changes() -> None:
+    assert pod("checks")["metadata"] != pod("checks", script="false")["metadata"]
+
+
 @pytest.mark.parametrize(
-    "changes", [{"rules": {"one.yml": RULES.replace("A", "B")}}, {"alertmanagers": ["a:9093"]}, {"script": "false"}], ids=str
+    "changes", [{"rules": {"one.yml": RULES.replace("A", "B")}}, {"alertmanagers": ["a:9093"]}, {"models": [TINY]}], ids=str
 )
-def test_a_pod_is_made_anew_when_its_files_change(changes: dict[str, Any]) -> None:
-    changed = [name for name in ("prometheus", "checks") if pod(name)["metadata"] != pod(name, **changes)["metadata"]]
-    assert changed == (["checks"] if "script" in changes else ["prometheus"])
+def test_prometheus_keeps_its_pod_and_is_told_when_its_files_change(changes: dict[str, Any]) -> None:
+    assert pod("prometheus") == pod("prometheus", **changes)
+    answer = {"data": {"groups": [loaded(name, text) for name, text in files().items() if name != "prometheus.yml"]}}
+    assert targets.rule_problems(answer, files()) == []
+    assert targets.rule_problems(answer, files(**changes)) == [targets.OLD]
+
+
+def test_prometheus_loads_every_file_that_it_is_given_again_when_it_changes() -> None:
+    [container] = pod("prometheus")["spec"]["containers"]
+    assert yaml.safe_load(files()["prometheus.yml"])["rule_files"] == ["declared.yml", "loaded.yml", "one.yml"]
+    assert {"--config.file=/etc/prometheus/prometheus.yml", "--config.auto-reload"} <= set(container["command"])
+    # Of a subPath the kubelet renews nothing.
+    assert container["volumeMounts"][0] == {"name": "files", "mountPath": "/etc/prometheus", "readOnly": True}
+
+
+def loaded(name: str, text: str) -> dict[str, Any]:
+    """A file of one group, as Prometheus says that it has it."""
+    [group] = yaml.safe_load(text)["groups"]
+    rules = [{"name": rule.get("record") or rule["alert"], "health": "ok", "labels": rule.get("labels", {})} for rule in group["rules"]]
+    return {"file": f"/etc/prometheus/{name}", "rules": rules}
 
 
 @pytest.mark.parametrize(
@@ -94,6 +122,12 @@ def test_a_pod_of_checks_that_hangs_does_not_keep_the_next_one_away() -> None:
     assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
 
 
+@pytest.mark.parametrize(("models", "gpu"), [(MODELS, True), ([TINY], True), (MODELS[1:], False)], ids=["both", "GPUs", "no GPU"])
+def test_the_checks_go_where_weights_are_mounted(models: list[dict[str, Any]], gpu: bool) -> None:
+    spec = pod("checks", models=models)["spec"]
+    assert (spec["nodeSelector"], bool(spec["tolerations"])) == ({"gpu": "true"} if gpu else {}, gpu)
+
+
 def test_the_checks_are_told_their_models_and_ask_no_mounted_folder_for_them() -> None:
     [container] = pod("checks", claims={"tiny": "weights-tiny-0a", "large": "weights-large-0b"})["spec"]["containers"]
     assert container["command"][-1].endswith("/out /state 600 30 /weights/tiny /weights/large")
@@ -116,7 +150,8 @@ def test_dashboards_are_found_by_grafana() -> None:
 def test_with_the_operator_there_is_no_prometheus_of_our_own() -> None:
     found = objects(True, labels={"release": "stack"})
     assert sorted(found) == [
-        "ConfigMap/checks", "ConfigMap/dashboards", "Deployment/checks", "Namespace/llm", "NetworkPolicy/checks", "NetworkPolicy/operator",
+        "ConfigMap/checks", "ConfigMap/dashboards", "Deployment/checks", "Namespace/llm", "NetworkPolicy/checks",
+        "NetworkPolicy/operator-checks", "NetworkPolicy/operator-gateway", "NetworkPolicy/operator-inference",
         "PodMonitor/checks", "PodMonitor/gateway", "PodMonitor/inference", "PrometheusRule/rackstart",
     ]  # fmt: skip
     rule = found["PrometheusRule/rackstart"]
@@ -124,6 +159,21 @@ def test_with_the_operator_there_is_no_prometheus_of_our_own() -> None:
     assert {found[name]["metadata"]["labels"]["release"] for name in found if name.startswith(("PodMonitor", "PrometheusRule"))} == {
         "stack"
     }
+
+
+def test_any_prometheus_may_read_what_the_operator_s_is_told_of() -> None:
+    found = objects(True)
+    for name, labels, port in [
+        ("checks", {"app.kubernetes.io/component": "checks"}, 9101),
+        ("gateway", {"app.kubernetes.io/component": "gateway"}, 8404),
+        ("inference", {"rackstart.io/engine": "vllm"}, 8000),
+    ]:
+        spec = found[f"NetworkPolicy/operator-{name}"]["spec"]
+        # The lab, which shows that policies hold, knows no matchExpressions.
+        assert spec["podSelector"] == {"matchLabels": labels} == found[f"PodMonitor/{name}"]["spec"]["selector"]
+        [rule] = spec["ingress"]
+        assert rule["from"] == [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}}]
+        assert rule["ports"] == [{"protocol": "TCP", "port": port}]
 
 
 def test_a_pod_monitor_says_what_our_own_configuration_says() -> None:
@@ -181,5 +231,6 @@ def test_ports_and_labels_are_those_of_the_pods() -> None:
 
 def test_rules_that_are_not_loaded_or_fail_are_named() -> None:
     rules = [{"name": "A", "health": "ok"}, {"name": "B", "health": "err", "lastError": "boom"}, {"name": "C", "health": "unknown"}]
-    answer = {"data": {"groups": [{"file": "/etc/prometheus/rules/one.yml", "rules": rules}]}}
-    assert targets.rule_problems(answer, ["one.yml", "two.yml"]) == ["two.yml is not loaded", "B: boom"]
+    answer = {"data": {"groups": [{"file": "/etc/prometheus/one.yml", "rules": rules}]}}
+    names = {"prometheus.yml": "", "one.yml": "", "two.yml": ""}
+    assert targets.rule_problems(answer, names) == ["two.yml is not loaded", targets.OLD, "B: boom"]

@@ -35,8 +35,8 @@ def _container(image: str, claims: dict[str, str]) -> Object:
     }
 
 
-def objects(image: str, claims: dict[str, str], script: str) -> list[Object]:
-    """What runs the script, on a GPU node, where weights are known to be mounted. claims: of each model."""
+def objects(image: str, claims: dict[str, str], script: str, gpu: bool) -> list[Object]:
+    """What runs the script, where weights are known to be mounted. claims: of each model; gpu: on a GPU node, as some model is."""
     meta = {"name": NAME, "namespace": pods.NAMESPACE, "labels": LABELS}
     secrets = {
         # Only hashes are in it.
@@ -67,7 +67,7 @@ def objects(image: str, claims: dict[str, str], script: str) -> list[Object]:
                 # A pod that hangs with its volume need not be gone before the next one comes.
                 "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
                 "revisionHistoryLimit": 0,  # a former template would hold weights that nobody needs any more
-                "template": {"metadata": template, "spec": pods.spec([_container(image, claims)], volumes, {}, grace=1)},
+                "template": {"metadata": template, "spec": pods.spec([_container(image, claims)], volumes, {}, 1, gpu)},
             },
         },
     ]

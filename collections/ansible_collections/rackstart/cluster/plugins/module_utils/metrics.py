@@ -5,7 +5,16 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import api, nodes, pods, prometheus_objects, scraping, targets, workloads
+from ansible_collections.rackstart.cluster.plugins.module_utils import (
+    api,
+    applier,
+    nodes,
+    pods,
+    prometheus_objects,
+    scraping,
+    targets,
+    workloads,
+)
 
 PATIENCE = 10  # seconds for one answer
 SETTLED = 45  # seconds in which Prometheus finds a new target, and reads each once, every scraping.INTERVAL
@@ -40,10 +49,27 @@ def expected(cluster: api.Cluster) -> dict[str, list[str]]:
     return found
 
 
-def look(cluster: api.Cluster, rules: t.Collection[str]) -> Metrics:
-    """Asks Prometheus once. rules: names of the files that it must have loaded."""
+def files(cluster: api.Cluster) -> dict[str, str]:
+    """Text by name of what Prometheus must have loaded."""
+    return (cluster.get("v1", "ConfigMap", prometheus_objects.NAME, pods.NAMESPACE) or {}).get("data") or {}
+
+
+def _ready(cluster: api.Cluster) -> list[str]:
     selector = ",".join(f"{key}={value}" for key, value in prometheus_objects.MATCH.items())
-    ready = [pod["metadata"]["name"] for pod in cluster.list("v1", "Pod", pods.NAMESPACE, selector) if workloads.pod_ready(pod)]
+    return [pod["metadata"]["name"] for pod in cluster.list("v1", "Pod", pods.NAMESPACE, selector) if workloads.pod_ready(pod)]
+
+
+def refresh(cluster: api.Cluster) -> None:
+    """Makes the kubelet renew the files of Prometheus' pod at once, which takes up to two minutes unless the pod itself changes."""
+    note = {"metadata": {"annotations": {"rackstart.io/files": prometheus_objects.mark(files(cluster))}}}
+    for name in _ready(cluster):
+        where = {"name": name, "namespace": pods.NAMESPACE, "field_manager": applier.MANAGER}
+        cluster.resource("v1", "Pod").patch(body=note, content_type="application/merge-patch+json", **where)
+
+
+def look(cluster: api.Cluster) -> Metrics:
+    """Asks Prometheus once."""
+    ready = _ready(cluster)
     found: Metrics = {"problem": "" if ready else "no pod of Prometheus is ready", "jobs": {}, "rules": []}
     if not ready:
         return found
@@ -53,7 +79,7 @@ def look(cluster: api.Cluster, rules: t.Collection[str]) -> Metrics:
 
     try:
         states = targets.states(ask(targets.TARGETS), expected(cluster))
-        return found | {"jobs": states, "rules": targets.rule_problems(ask(targets.RULES), rules)}
+        return found | {"jobs": states, "rules": targets.rule_problems(ask(targets.RULES), files(cluster))}
     except (api.ClusterError, ValueError) as error:
         return found | {"problem": f"Prometheus does not answer: {api.said(error)}"}
 
@@ -67,11 +93,10 @@ def observe(cluster: api.Cluster) -> Metrics | None:
     """The same for the verdict, which gives targets the time to be read, or to be read again; nothing where Prometheus is not ours."""
     if cluster.has_crd(OPERATORS):
         return None
-    kept = cluster.get("v1", "ConfigMap", f"{prometheus_objects.NAME}-rules", pods.NAMESPACE) or {}
     found: list[Metrics] = []
 
     def settled() -> Metrics | None:
-        found.append(look(cluster, kept.get("data") or {}))
+        found.append(look(cluster))
         return None if targets.pending(found[0]["jobs"], found[-1]["jobs"]) else found[-1]
 
     try:

@@ -5,43 +5,44 @@ from __future__ import annotations
 import typing as t
 
 import yaml
-from ansible_collections.rackstart.cluster.plugins.module_utils import (
-    checks_objects,
-    gateway_objects,
-    inference,
-    pods,
-    prometheus_objects,
-    scraping,
-)
+from ansible_collections.rackstart.cluster.plugins.module_utils import checks_objects, engines, pods, prometheus_objects, scraping
 
 Object = dict[str, t.Any]
 Settings = prometheus_objects.Settings
 
 
+def _up(model: Object) -> str:
+    """How many replicas of a model are up: by their own metrics, or of Ollama, which has none, by what the gateway finds."""
+    if model["engine"] == "vllm":
+        return f'sum(up{{job="inference", model="{model["name"]}"}}) or vector(0)'  # a pod that nothing could start is no target
+    return f'max(haproxy_backend_active_servers{{proxy="{model["name"]}"}})'  # silent without a gateway, which has its own alert
+
+
 def declared(models: list[Object]) -> Object:
-    """Rules that say how many replicas of each model are declared, for others to compare with."""
+    """Rules that say how many replicas of each model are declared, and how many are up."""
     # Also where there is no model: Prometheus drops a group without rules.
     rules: list[Object] = [{"record": "rackstart:models_declared", "expr": f"vector({len(models)})"}]
-    rules += [
-        {"record": "model:replicas_declared", "expr": f"vector({int(model['replicas'])})", "labels": {"model": model["name"]}}
-        for model in models
-    ]
+    for model in models:
+        records = {"model:replicas_declared": f"vector({int(model['replicas'])})", "model:replicas_up": _up(model)}
+        rules += [{"record": name, "expr": expression, "labels": {"model": model["name"]}} for name, expression in records.items()]
     return {"groups": [{"name": "rackstart-declared", "rules": rules}]}
+
+
+def _to_operator(name: str, job: scraping.Pods) -> Object:
+    """A policy that lets any Prometheus read one job's pods."""
+    anywhere = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}}
+    ingress = [{"from": [anywhere], "ports": [{"protocol": "TCP", "port": job.port}]}]
+    spec = {"podSelector": {"matchLabels": scraping.match(job)}, "policyTypes": ["Ingress"], "ingress": ingress}
+    metadata = prometheus_objects.meta(f"operator-{name}")
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
 
 
 def _for_operator(rules: dict[str, str], settings: Settings) -> list[Object]:
     groups = [group for text in rules.values() for group in yaml.safe_load(text)["groups"]]
     meta = prometheus_objects.meta("rackstart")
     meta["labels"] = meta["labels"] | settings["labels"]
-    anywhere = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}}
-    ports = (inference.PORT, gateway_objects.HEALTH_PORT, scraping.CHECKS_PORT)
-    policy = {
-        "podSelector": {"matchExpressions": [{"key": scraping.COMPONENT, "operator": "In", "values": ["checks", "gateway", "inference"]}]},
-        "policyTypes": ["Ingress"],
-        "ingress": [{"from": [anywhere], "ports": [{"protocol": "TCP", "port": port} for port in ports]}],
-    }
     return [
-        {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": prometheus_objects.meta("operator"), "spec": policy},
+        *(_to_operator(name, job) for name, job in scraping.of_ours().items()),
         *scraping.pod_monitors(settings["labels"]),
         {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule", "metadata": meta, "spec": {"groups": groups}},
     ]
@@ -55,7 +56,7 @@ def objects(models: list[Object], settings: Settings, operator: bool) -> list[Ob
     dashboards["metadata"]["labels"] = prometheus_objects.LABELS | {"grafana_dashboard": "1"}
     return [
         pods.namespace(),
-        *checks_objects.objects(settings["checks_image"], settings["claims"], settings["script"]),
+        *checks_objects.objects(settings["checks_image"], settings["claims"], settings["script"], any(map(engines.on_gpu, models))),
         dashboards,
         *(_for_operator(rules, settings) if operator else prometheus_objects.objects(rules, settings)),
     ]

@@ -16,6 +16,8 @@ MATCH = pods.selector(LABELS)
 PORT = 9090
 USER = 65534  # nobody, as in the official image
 DATA, FOLDER = "/prometheus", "/etc/prometheus"
+CONFIG, LOADED = "prometheus.yml", "loaded.yml"
+MARK = "rackstart:files_loaded"  # record whose label `mark` says of which files it was loaded
 RBAC = "rbac.authorization.k8s.io"
 ACCOUNT_NAME = "rackstart-prometheus"
 
@@ -102,7 +104,9 @@ def _container(settings: Settings) -> Object:
         "image": settings["image"],
         "command": [
             "prometheus",
-            f"--config.file={FOLDER}/config/prometheus.yml",
+            f"--config.file={FOLDER}/{CONFIG}",
+            "--config.auto-reload",
+            "--config.auto-reload-interval=10s",
             f"--storage.tsdb.path={DATA}",
             f"--storage.tsdb.retention.time={settings['retention']}",
             # What is newest is not counted in it.
@@ -114,16 +118,27 @@ def _container(settings: Settings) -> Object:
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}},
         "securityContext": pods.CONTAINER_SECURITY | {"readOnlyRootFilesystem": True},
         "volumeMounts": [
-            {"name": "config", "mountPath": f"{FOLDER}/config", "readOnly": True},
-            {"name": "rules", "mountPath": f"{FOLDER}/rules", "readOnly": True},
+            # Whole, in one piece: the kubelet renews no subPath, and two volumes not at once.
+            {"name": "files", "mountPath": FOLDER, "readOnly": True},
             {"name": "data", "mountPath": DATA},
         ],
     }
 
 
+def mark(files: t.Mapping[str, str]) -> str:
+    """Tells these files from others. files: text by name, with or without the one that holds the mark."""
+    return pods.mark(*(part for name in sorted(files) if name != LOADED for part in (name, files[name])))
+
+
+def _files(rules: dict[str, str], settings: Settings) -> dict[str, str]:
+    config = text(scraping.configuration(settings["alertmanagers"], sorted([*rules, LOADED])))
+    files = {CONFIG: config, **rules}
+    record = {"record": MARK, "expr": "vector(1)", "labels": {"mark": mark(files)}}
+    return files | {LOADED: text({"groups": [{"name": "rackstart-loaded", "rules": [record]}]})}
+
+
 def objects(rules: dict[str, str], settings: Settings) -> list[Object]:
     """Everything of it, in the order to apply it. rules: text by file."""
-    config = text(scraping.configuration(settings["alertmanagers"]))
     claim, data = _storage(settings)
     spec = {
         "serviceAccountName": NAME,
@@ -132,21 +147,19 @@ def objects(rules: dict[str, str], settings: Settings) -> list[Object]:
         "securityContext": pods.POD_SECURITY | {"runAsUser": USER, "runAsGroup": USER, "fsGroup": USER},
         "terminationGracePeriodSeconds": 60,
         "containers": [_container(settings)],
-        "volumes": [{"name": "config", "configMap": {"name": NAME}}, {"name": "rules", "configMap": {"name": f"{NAME}-rules"}}, data],
+        "volumes": [{"name": "files", "configMap": {"name": NAME}}, data],
     }
-    template = {"labels": LABELS, "annotations": {"rackstart.io/inputs": pods.mark(config, *rules.values())}}
     deployment = {
         "replicas": 1,
         "selector": {"matchLabels": MATCH},
         "strategy": {"type": "Recreate"},  # two at once would write to one volume
         "revisionHistoryLimit": 3,
-        "template": {"metadata": template, "spec": spec},
+        "template": {"metadata": {"labels": LABELS}, "spec": spec},
     }
     port = {"name": "http", "protocol": "TCP", "port": PORT, "targetPort": "http"}
     return [
         *access(),
-        config_map(NAME, {"prometheus.yml": config}),
-        config_map(f"{NAME}-rules", rules),
+        config_map(NAME, _files(rules, settings)),
         *claim,
         {"apiVersion": "v1", "kind": "Service", "metadata": meta(), "spec": {"type": "ClusterIP", "selector": MATCH, "ports": [port]}},
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta(), "spec": deployment},

@@ -96,15 +96,25 @@ def _of_nodes(name: str, job: Nodes) -> Object:
     }
 
 
-def configuration(alertmanagers: list[str]) -> Object:
-    """prometheus.yml. alertmanagers: HOST:PORT of each."""
+def configuration(alertmanagers: list[str], rules: t.Iterable[str] = ()) -> Object:
+    """prometheus.yml. alertmanagers: HOST:PORT of each; rules: names of the files that lie beside it."""
     alerting = {"alerting": {"alertmanagers": [{"static_configs": [{"targets": alertmanagers}]}]}} if alertmanagers else {}
     return {
         "global": {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL},
         **alerting,
-        "rule_files": ["/etc/prometheus/rules/*.yml"],
+        "rule_files": list(rules),
         "scrape_configs": [_of_pods(name, job) if isinstance(job, Pods) else _of_nodes(name, job) for name, job in JOBS.items()],
     }
+
+
+def match(job: Pods) -> dict[str, str]:
+    """The job's selector as labels."""
+    return dict([job.selector.split("=")])
+
+
+def of_ours() -> dict[str, Pods]:
+    """Jobs of our own pods, by name."""
+    return {name: job for name, job in JOBS.items() if isinstance(job, Pods) and job.namespace == pods.NAMESPACE}
 
 
 def _monitor(name: str, job: Pods, extra_labels: dict[str, str]) -> Object:
@@ -113,7 +123,6 @@ def _monitor(name: str, job: Pods, extra_labels: dict[str, str]) -> Object:
     def camel(rules: list[Object]) -> list[Object]:
         return [{names.get(key, key): value for key, value in rule.items()} for rule in rules]
 
-    key, _, value = job.selector.partition("=")
     endpoint = {"port": job.port_name, "path": job.path, "interval": INTERVAL, "relabelings": camel(_labels(job))}
     return {
         "apiVersion": "monitoring.coreos.com/v1",
@@ -121,7 +130,7 @@ def _monitor(name: str, job: Pods, extra_labels: dict[str, str]) -> Object:
         "metadata": {"name": name, "namespace": pods.NAMESPACE, "labels": pods.labels(name, "monitoring") | extra_labels},
         "spec": {
             "jobLabel": COMPONENT,
-            "selector": {"matchLabels": {key: value}},
+            "selector": {"matchLabels": match(job)},
             "podMetricsEndpoints": [endpoint | {"metricRelabelings": camel(_filter(job.keep))}],
         },
     }
@@ -129,4 +138,4 @@ def _monitor(name: str, job: Pods, extra_labels: dict[str, str]) -> Object:
 
 def pod_monitors(extra_labels: dict[str, str]) -> list[Object]:
     """The same of our own pods for Prometheus' operator; its own stack has kubelets and API servers, the GPU Operator its exporter."""
-    return [_monitor(name, job, extra_labels) for name, job in JOBS.items() if isinstance(job, Pods) and job.namespace == pods.NAMESPACE]
+    return [_monitor(name, job, extra_labels) for name, job in of_ours().items()]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.rackstart.cluster.plugins.module_utils import prometheus_objects
+
 Object = dict[str, t.Any]
 
 TARGETS, RULES = "/api/v1/targets?state=active", "/api/v1/rules"
 
 
 UP, UNREAD, NONE = "up", "not read yet", "is no target"
+OLD = f"what is loaded is not what ConfigMap {prometheus_objects.NAME} has; where it could not be loaded, its log says why"
 # By which a target says what it is of.
 NAMES = ("__meta_kubernetes_pod_name", "__meta_kubernetes_node_name")
 
@@ -47,9 +50,12 @@ def target_problems(found: dict[str, dict[str, str]]) -> list[str]:
     return [f"{job}, {name}: {state}" for job, names in found.items() for name, state in names.items() if state != UP]
 
 
-def rule_problems(answer: Object, files: t.Collection[str]) -> list[str]:
-    """Rules that cannot be evaluated, and files that were not loaded."""
+def rule_problems(answer: Object, files: t.Mapping[str, str]) -> list[str]:
+    """Rules that cannot be evaluated, and files that were not loaded, or not as they are. files: text by name, of the ConfigMap."""
     groups = answer["data"]["groups"]
-    missing = set(files) - {group["file"].rpartition("/")[2] for group in groups}
-    broken = [f"{rule['name']}: {rule['lastError']}" for group in groups for rule in group["rules"] if rule["health"] == "err"]
-    return [f"{name} is not loaded" for name in sorted(missing)] + broken
+    missing = files.keys() - {prometheus_objects.CONFIG} - {group["file"].rpartition("/")[2] for group in groups}
+    rules = [rule for group in groups for rule in group["rules"]]
+    marks = [rule.get("labels", {}).get("mark") for rule in rules if rule["name"] == prometheus_objects.MARK]
+    old = [] if marks == [prometheus_objects.mark(files)] else [OLD]
+    broken = [f"{rule['name']}: {rule['lastError']}" for rule in rules if rule["health"] == "err"]
+    return [f"{name} is not loaded" for name in sorted(missing)] + old + broken

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Waits until Prometheus reads every target and has loaded every rule."""
+"""Waits until Prometheus reads every target and has loaded its files as they are."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import api, metr
 
 DOCUMENTATION = """
 module: metrics_targets
-short_description: Waits until Prometheus reads every target and has loaded every rule
+short_description: Waits until Prometheus reads every target and has loaded its files as they are
 description:
   - Compares what Prometheus says, by port-forward, with the pods and nodes that the cluster has. Each must be a target that is up.
+    The rules and the configuration that are loaded must be those of its ConfigMap, which the kubelet is made to renew.
 author: The Rackstart authors
 options:
-  rules:
-    description: Names of the files of rules.
-    type: list
-    elements: str
-    required: true
   timeout:
     description: Seconds until all is read.
     type: int
@@ -27,14 +23,14 @@ requirements:
   - kubernetes >= 24.2.0
 attributes:
   check_mode:
-    description: Waits for the same in check mode.
+    description: Waits for the same in check mode, and leaves it to the kubelet when to renew.
     support: full
 """
 
 EXAMPLES = """
 - name: Wait until everything is read
   rackstart.cluster.metrics_targets:
-    rules: [serving.yml]
+    timeout: 600
 """
 
 RETURN = """
@@ -46,13 +42,16 @@ targets:
 
 
 def main() -> None:
-    module = api.module({"rules": {"type": "list", "elements": "str", "required": True}, "timeout": {"type": "int", "default": 300}})
+    module = api.module({"timeout": {"type": "int", "default": 300}})
     seen: list[str] = []
     try:
         cluster = api.Cluster(module)
 
         def look() -> bool | None:
-            seen[:] = metrics.problems(metrics.look(cluster, module.params["rules"]))
+            found = metrics.look(cluster)
+            if found["rules"] and not module.check_mode:
+                metrics.refresh(cluster)
+            seen[:] = metrics.problems(found)
             return None if seen else True
 
         api.poll(look, module.params["timeout"], lambda: "\n".join(["Prometheus does not read everything:", *seen]))
