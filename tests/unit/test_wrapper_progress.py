@@ -171,8 +171,9 @@ def test_likely_causes(message: str, cause: str) -> None:
     assert cause in (failure.likely_cause(message) or "")
 
 
-def test_an_unknown_message_has_no_cause() -> None:
-    assert failure.likely_cause("/readyz answered 500") is None
+@pytest.mark.parametrize("message", ["/readyz answered 500", "Taken back: tiny to weights-tiny with vllm@sha256:83f4d249"])
+def test_an_unknown_message_has_no_cause(message: str) -> None:
+    assert failure.likely_cause(message) is None
 
 
 @pytest.mark.parametrize("ran", [["apt-mark", "hold", "a b"], "apt-mark hold 'a b'"])
