@@ -66,6 +66,13 @@ def cluster(first: Finished) -> str:
     return cluster_id()
 
 
+@pytest.fixture(scope="module")
+def key(cluster: str, bootstrap: Callable[..., Finished]) -> Iterator[str]:
+    """Of clients that load the endpoint."""
+    yield bootstrap("--inventory", "lab", "key", "add", "load", "--json").json["key"]
+    bootstrap("--inventory", "lab", "key", "revoke", "load")
+
+
 @pytest.fixture
 def inventory(tmp_path: Path) -> Path:
     """A copy of the lab's inventory, with its lock and without its hook; it has the lab's state, unless that is put elsewhere."""

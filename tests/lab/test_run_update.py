@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from kubernetes.client import CoreV1Api, DiscoveryV1Api
 
+from tests.lab.clients import CLIENTS, load
 from tests.lab.conftest import LONGEST
 from tests.lab.drive import MODEL, Finished, Running, api, edit, on, one_gpu
 
@@ -28,17 +29,19 @@ def one_gpu_each(content: dict[str, Any]) -> None:
         host["gpu_count"] = 1
 
 
-def test_an_update_completes_with_one_gpu_per_host(cluster: str, bootstrap: Callable[..., Finished], inventory: Path) -> None:
+def test_an_update_with_every_gpu_in_use_loses_no_request(key: str, bootstrap: Callable[..., Finished], inventory: Path) -> None:
     edit(inventory / "hosts.yml", one_gpu_each)
     edit(inventory / "group_vars/all/models.yml", lambda content: content["models"][0].update(env={"UPDATED": "true"}))
     before = replicas()
-    with one_gpu(*GPU_HOSTS):
+    with one_gpu(*GPU_HOSTS), load(key) as results:
         update = bootstrap("--inventory", str(inventory), "--only", "inference", "--only", "verify", "--json")
         after = replicas()
     assert update.code == 0, update
     assert update.json["verdict"]["green"]
     assert sorted(after.values()) == GPU_HOSTS
     assert after.keys().isdisjoint(before)
+    assert len(results) > CLIENTS
+    assert [result for result in results if result] == []
 
 
 def cordoned() -> frozenset[str]:
