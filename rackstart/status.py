@@ -16,7 +16,7 @@ def collect(project: Project) -> dict[str, Any]:
     """What the files say; None for what there is not.
 
     {running, last: {run, command, state, started, stages: {NAME: {state, seconds, failures}}}, sizing: [{model, memory, load_time: what was
-    foretold, caches: {POD: tokens}}], verdict}
+    foretold, replicas: {POD: {tokens, started}}}], verdict}
     """
     last = next(iter(journal.runs(project.state)), None)
     found = verdict.read(project)
@@ -45,10 +45,9 @@ def show(console: Console, project: Project, status: dict[str, Any]) -> None:
     console.print(table)
     for model in status["sizing"]:
         console.print(f"{model['model']}: foretold {model['memory']}; {model['load_time']}")
-        for pod, tokens in model["caches"].items():
-            console.print(
-                f"  {pod}: " + ("does not say how many tokens its cache holds" if tokens is None else f"its cache holds {tokens} tokens")
-            )
+        for pod, came in model["replicas"].items():
+            holds = "does not say how many tokens its cache holds" if came["tokens"] is None else f"its cache holds {came['tokens']} tokens"
+            console.print(f"  {pod}: {holds}" + ("" if came["started"] is None else f"; ready {came['started']} s after its start"))
     if status["verdict"]:
         found = verdict.Verdict.model_validate(status["verdict"])
         console.print(f"taken {found.generated}:")
@@ -65,7 +64,7 @@ def _sizing(checks: list[dict[str, Any]], caches: list[verdict.Cache]) -> list[d
             "model": model,
             "memory": seen,
             "load_time": foretold.get(("model.load_time", model), ""),
-            "caches": {cache.pod: cache.tokens for cache in caches if cache.model == model},
+            "replicas": {cache.pod: {"tokens": cache.tokens, "started": cache.started} for cache in caches if cache.model == model},
         }
         for (id, model), seen in foretold.items()
         if id == "model.memory"

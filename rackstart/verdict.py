@@ -35,12 +35,13 @@ class Endpoint(BaseModel):
 
 
 class Cache(BaseModel):
-    """How many tokens a replica's cache holds, as its engine says; null when it does not."""
+    """How many tokens a replica's cache holds, as its engine says, and in how many seconds it started; null when neither is known."""
 
     model_config = ConfigDict(extra="forbid")
     model: str
     pod: str
     tokens: int | None
+    started: int | None = None
 
 
 class Verdict(BaseModel):

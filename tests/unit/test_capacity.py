@@ -1,5 +1,7 @@
 """How many tokens a replica's cache holds, by the line that the pinned vLLM writes into its metrics."""
 
+from typing import Any
+
 import pytest
 from ansible_collections.rackstart.cluster.plugins.module_utils import api, capacity
 
@@ -38,8 +40,23 @@ class Cluster:
         return RECORDED.replace("SIZE", "16").replace("BLOCKS", "64")
 
 
+def pod(name: str, ready: str = "True") -> dict[str, Any]:
+    conditions = [
+        {"type": "Initialized", "status": "True", "lastTransitionTime": "2026-11-28T11:59:58Z"},
+        {"type": "Ready", "status": ready, "lastTransitionTime": "2026-11-28T12:01:35Z"},
+    ]
+    started = [{"name": "engine", "state": {"running": {"startedAt": "2026-11-28T12:00:00Z"}}}]
+    return {"metadata": {"name": name}, "status": {"conditions": conditions, "containerStatuses": started}}
+
+
+def test_a_container_that_starts_anew_has_no_start_yet() -> None:
+    found = pod("tiny-1")
+    found["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
+    assert capacity.started(found) is None
+
+
 def test_a_replica_that_does_not_answer_is_no_fault() -> None:
-    assert capacity.caches(Cluster(), "tiny", ["tiny-1", "tiny-2"]) == [
-        {"model": "tiny", "pod": "tiny-1", "tokens": 1024},
-        {"model": "tiny", "pod": "tiny-2", "tokens": None},
+    assert capacity.caches(Cluster(), "tiny", [pod("tiny-1"), pod("tiny-2", ready="False")]) == [
+        {"model": "tiny", "pod": "tiny-1", "tokens": 1024, "started": 95},
+        {"model": "tiny", "pod": "tiny-2", "tokens": None, "started": None},
     ]

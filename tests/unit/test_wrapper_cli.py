@@ -25,7 +25,10 @@ GREEN = {
     "gates": [{"id": "nodes", "target": "gpu-1", "ok": True, "expected": "Ready", "seen": "Ready", "remedy": "", "stage": "nodes"}],
     "endpoints": [{"model": "tiny", "url": "https://10.0.0.1:30443/v1", "curl": "curl -sS https://10.0.0.1:30443/v1/models"}],
     "clients": ["first", "rackstart"],
-    "caches": [{"model": "tiny", "pod": "tiny-1", "tokens": 1024}, {"model": "tiny", "pod": "tiny-2", "tokens": None}],
+    "caches": [
+        {"model": "tiny", "pod": "tiny-1", "tokens": 1024, "started": 95},
+        {"model": "tiny", "pod": "tiny-2", "tokens": None, "started": None},
+    ],
 }
 RED_GATE = {
     "id": "labels",
@@ -175,7 +178,9 @@ def test_status_shows_what_was_foretold_of_a_model_and_what_came_of_it(
     assert rackstart(project, "status") == 0
     shown = capsys.readouterr().out
     assert "tiny: foretold the cache holds 1000 tokens; 63 s to read" in shown
-    assert "  tiny-1: its cache holds 1024 tokens\n  tiny-2: does not say how many tokens its cache holds" in shown
+    assert (
+        "  tiny-1: its cache holds 1024 tokens; ready 95 s after its start\n  tiny-2: does not say how many tokens its cache holds" in shown
+    )
 
 
 def write_hook(project: Project, text: str, mode: int = 0o755) -> None:

@@ -1,8 +1,9 @@
-"""How many tokens the caches of replicas hold, as each engine says in its own metrics."""
+"""What replicas came to: how many tokens their caches hold, as each engine says in its own metrics, and how long their starts took."""
 
 from __future__ import annotations
 
 import concurrent.futures
+import datetime
 import re
 import typing as t
 
@@ -14,11 +15,12 @@ PATIENCE = 20  # seconds for one answer
 
 
 class Cache(t.TypedDict):
-    """tokens: None when the replica does not say."""
+    """tokens: None when the replica does not say; started: seconds from its container's start until it was ready, for the last time."""
 
     model: str
     pod: str
     tokens: int | None
+    started: int | None
 
 
 def tokens(metrics: str) -> int | None:
@@ -39,8 +41,20 @@ def _ask(cluster: api.Cluster, pod: str) -> int | None:
         return None
 
 
-def caches(cluster: api.Cluster, model: str, replicas: list[str]) -> list[Cache]:
+def started(pod: api.Object) -> int | None:
+    """Seconds from the start of a pod's one container until the pod was ready."""
+    status = pod["status"]
+    running = [one["state"]["running"]["startedAt"] for one in status.get("containerStatuses", []) if "running" in one["state"]]
+    ready = [one["lastTransitionTime"] for one in status.get("conditions", []) if one["type"] == "Ready" and one["status"] == "True"]
+    if not running or not ready:
+        return None
+    [end, start] = (datetime.datetime.fromisoformat(times[0]) for times in (ready, running))
+    return int((end - start).total_seconds())
+
+
+def caches(cluster: api.Cluster, model: str, replicas: list[api.Object]) -> list[Cache]:
     """Of each of a model's pods."""
+    names = [pod["metadata"]["name"] for pod in replicas]
     with concurrent.futures.ThreadPoolExecutor(prompts.AT_ONCE) as pool:
-        found = pool.map(lambda pod: _ask(cluster, pod), replicas)
-        return [{"model": model, "pod": pod, "tokens": held} for pod, held in zip(replicas, found, strict=True)]
+        found = zip(replicas, names, pool.map(lambda name: _ask(cluster, name), names), strict=True)
+        return [{"model": model, "pod": name, "tokens": held, "started": started(pod)} for pod, name, held in found]
