@@ -60,8 +60,8 @@ molecule-more: .venv/.rackstart ## other distributions, and hosts on which a run
 coverage: .venv/.rackstart ## which tasks the tests have run, of those targets that were made, into docs/coverage.md; fails below 95 %
 	python -m tests.coverage
 
-test-serving: .venv/.rackstart ## every command of docs/serving.md, and the outage of a model with one replica (root)
-	pytest tests/lab -m serving
+test-serving: .venv/.rackstart ## every command of docs/serving.md, and what takes long beside it; results into docs/serving_seen.md (root)
+	pytest tests/lab -m serving --serving-page docs/serving_seen.md
 
 chaos: .venv/.rackstart ## ten kills of the wrapper, ten with its children, every alteration by itself, a driver replaced node by node (root)
 	pytest tests/lab -m chaos

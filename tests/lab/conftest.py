@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab import paths
+from tests.lab import page
 from tests.lab.drive import INVENTORY, Finished, Running, cluster_id
 
 RECORD = {  # what the callback writes for `make coverage`
@@ -19,7 +20,30 @@ LONGEST = 900  # seconds that a command may take
 BUILDS = 4500  # seconds that the first run may take, on a machine that has none of the builds
 
 
+STEPS = pytest.StashKey[list[page.Step]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--serving-page", type=Path, metavar="FILE", help="write what was seen of serving to FILE when all of it was right")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Function, call: pytest.CallInfo[None]) -> Iterator[pytest.TestReport]:
+    report: pytest.TestReport = yield
+    if call.when == "call" and item.get_closest_marker("serving"):
+        given = dict(item.user_properties)
+        name = given.get("step") or item.name.removeprefix("test_").replace("_", " ")
+        item.config.stash[STEPS].append(page.Step(str(name), given.get("commands"), given.get("requests"), report.duration))
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if (file := session.config.option.serving_page) and exitstatus == 0:
+        file.write_text(page.page(session.config.stash[STEPS]))
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    config.stash[STEPS] = []
     config.addinivalue_line("markers", "lab: needs root and the lab's hosts")
     config.addinivalue_line("markers", "serving: docs/serving.md and what takes long beside it, in a target of its own")
     config.addinivalue_line("markers", "chaos: takes long, in a target of its own")

@@ -42,13 +42,16 @@ def template() -> Any:
 
 
 @pytest.mark.serving
-def test_one_replica_is_away_for_as_long_as_the_run_says(key: str, serve: Callable[..., Finished], as_before: None) -> None:
+def test_one_replica_is_away_for_as_long_as_the_run_says(
+    key: str, serve: Callable[..., Finished], as_before: None, record_property: Any
+) -> None:
     """Meanwhile the gateway says when to come again. What came of requests to a replica that is about to stop is their answer."""
     assert serve(("inference",), replicas=1).code == 0
     with load(key) as results:
         run = serve(("inference",), replicas=1, env={"PROMOTED": "alone"})
     assert run.code == 0, run
     assert [note for stage in run.json["stages"] for note in stage["notes"] if re.fullmatch(r"tiny answered nothing for \d+ s, .*", note)]
+    record_property("requests", len(results))
     assert {re.sub(r"\d+$", "N", result) for result in results} == {"", "InternalServerError 503, Retry-After N"}
 
 
@@ -81,7 +84,7 @@ LONG = ("wrong-chat-template",)  # shown by the same probe as flipped bytes
 
 @pytest.mark.parametrize("bad", [pytest.param(bad, marks=[pytest.mark.serving] if bad in LONG else []) for bad in BAD])
 def test_a_bad_one_is_taken_back_and_loses_no_request(
-    key: str, serve: Callable[..., Finished], as_before: None, broken: Callable[[str], None], bad: str
+    key: str, serve: Callable[..., Finished], as_before: None, broken: Callable[[str], None], bad: str, record_property: Any
 ) -> None:
     command, stages, changes, reason = BAD[bad]
     broken(command)
@@ -95,3 +98,4 @@ def test_a_bad_one_is_taken_back_and_loses_no_request(
     assert template() == before
     assert [result for result in results if result] == []
     assert len(results) > CLIENTS
+    record_property("requests", len(results))

@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,10 +98,13 @@ def shell(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sh
 
 
 @pytest.mark.parametrize("section", sections(PAGE.read_text()))
-def test_the_page_is_what_happens(shell: Shell, section: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_is_what_happens(shell: Shell, section: str, capsys: pytest.CaptureFixture[str], record_property: Any) -> None:
+    record_property("step", section)
     key = shell.run('echo "$KEY"')[1].strip()
     with load(key) if section in LOADED else contextlib.nullcontext([""] * 2 * CLIENTS) as results:
-        for command, printed in sections(PAGE.read_text())[section]:
+        steps = sections(PAGE.read_text())[section]
+        record_property("commands", len(steps))
+        for command, printed in steps:
             with capsys.disabled():
                 print(f"\n$ {command}", end="", flush=True)
             code, said = shell.run(command)
@@ -110,3 +114,5 @@ def test_the_page_is_what_happens(shell: Shell, section: str, capsys: pytest.Cap
                 fill_in(SITE)
     assert len(results) > CLIENTS
     assert [result for result in results if result] == []
+    if section in LOADED:
+        record_property("requests", len(results))
