@@ -7,6 +7,8 @@ import pytest
 from ansible_collections.rackstart.cluster.plugins.module_utils import gateway_keys
 from ansible_collections.rackstart.cluster.plugins.module_utils.gateway_keys import Key, KeyProblem
 
+from rackstart import key as wrapper
+
 NOW = 1_000
 A, B, C = (digit * 64 for digit in "abc")
 ANNA = Key(A, "anna", expires=0, rate=60, models=("tiny", "org/big:1"), created=10)
@@ -75,3 +77,7 @@ def test_a_key_of_one_s_own_is_kept_beside_those_of_others() -> None:
     assert keys == [ANNA, own]
     assert gateway_keys.ensured(keys, replace(own, created=NOW)) == keys
     assert gateway_keys.ensured(keys, Key(B, "rackstart")) == [ANNA, Key(B, "rackstart")]
+
+
+def test_both_sides_mean_the_same_client_by_rackstart_s_own() -> None:
+    assert gateway_keys.OWN == wrapper.OWN

@@ -10,7 +10,6 @@ from typing import Any
 
 import ansible_runner
 import pytest
-from ansible_collections.rackstart.cluster.plugins.module_utils import gateway_keys
 
 from rackstart import cli, key
 from rackstart.errors import ConfigurationError
@@ -132,7 +131,3 @@ def test_the_first_run_ends_with_a_key(project: Project, asked: Asked, clients: 
     assert bool(shown) == made
     assert [(told["state"], told["client"]) for told in asked] == ([("first", "first")] if clients == [key.OWN] else [])
     assert not shown or asked[0]["sha256"] == hashlib.sha256(shown.encode()).hexdigest()
-
-
-def test_our_own_client_has_one_name() -> None:
-    assert key.OWN == gateway_keys.OWN

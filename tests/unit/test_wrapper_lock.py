@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.rackstart.cluster.plugins.module_utils.artifacts import problems
 
 from rackstart import artifacts, cli
 from rackstart.paths import Project
@@ -117,8 +118,6 @@ def test_everything_is_locked_through_the_mirror(project: Project, publisher: Pu
 
 
 def test_the_lock_is_what_the_roles_accept(project: Project, publisher: Publisher) -> None:
-    from ansible_collections.rackstart.cluster.plugins.module_utils.artifacts import problems
-
     lock(project)
     declared, locked = (yaml.safe_load(path.read_text()) for path in (project.root / "artifacts.yml", project.lock_file))
     assert problems(declared, locked) == []
