@@ -18,7 +18,10 @@ from ansible_collections.rackstart.cluster.plugins.modules.model_rollout import 
 def definition(revision: str, image: str = "vllm@sha256:aa") -> dict[str, Any]:
     volume = {"name": "model", "persistentVolumeClaim": {"claimName": f"weights-tiny-{revision}", "readOnly": True}}
     spec = {"containers": [{"image": image}], "volumes": [volume, {"name": "tmp", "emptyDir": {}}]}
-    return {"metadata": {"name": "tiny"}, "spec": {"replicas": 2, "template": {"spec": spec}}}
+    return {
+        "metadata": {"name": "tiny"},
+        "spec": {"replicas": 2, "progressDeadlineSeconds": 60 * int(revision), "template": {"spec": spec}},
+    }
 
 
 ONE, TWO, THREE = (definition(revision) for revision in "123")
@@ -43,6 +46,15 @@ def test_more_replicas_of_the_same_template_are_nothing_else() -> None:
 @pytest.mark.parametrize(("former", "back"), [([], None), ([ONE], None), ([TWO, ONE], TWO), ([TWO], TWO)])
 def test_what_a_failed_definition_is_taken_back_to(former: list[dict[str, Any]], back: dict[str, Any] | None) -> None:
     assert promotion.before(former, ONE) == back
+
+
+def test_what_is_taken_back_has_as_many_replicas_as_are_declared() -> None:
+    """To have fewer would end one that serves: the Deployment controller takes them of every template alike."""
+    tried, alone = copy.deepcopy(THREE), copy.deepcopy(TWO)
+    alone["spec"]["replicas"] = 1
+    tried["spec"] |= {"replicas": 3, "strategy": {}}
+    back = promotion.before([alone, ONE], tried)
+    assert back == TWO | {"spec": TWO["spec"] | {"replicas": 3, "strategy": {}}}
 
 
 def test_it_is_kept_with_the_deployment() -> None:

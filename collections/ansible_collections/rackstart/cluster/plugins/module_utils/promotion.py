@@ -48,9 +48,15 @@ def remembered(former: Definitions, proved: Object) -> Definitions:
     return [proved, *(one for one in former if mark(one) != mark(proved))][:KEPT]
 
 
+def serving(definition: Object, entry: Object) -> Object:
+    """An entry as a definition has it that is to serve its template: as many replicas, so that none that serves is taken to have fewer."""
+    template = {key: entry["spec"][key] for key in ("template", "progressDeadlineSeconds")}
+    return entry | {"spec": definition["spec"] | template}
+
+
 def before(former: Definitions, tried: Object) -> Object | None:
     """What to take a failed definition back to; None when nothing else has proved good, or just this one."""
-    return bare(former[0]) if former and mark(former[0]) != mark(tried) else None
+    return bare(serving(tried, former[0])) if former and mark(former[0]) != mark(tried) else None
 
 
 def claims(former: Definitions) -> list[str]:

@@ -104,17 +104,18 @@ def take_back(cluster: api.Cluster, applier: Applier, model: dict[str, t.Any], t
     former = promotion.good(cluster.get("apps/v1", "Deployment", name, pods.NAMESPACE))
     if len(former) < 2:
         raise api.ClusterError(f"{name} has nothing to be taken back to: only one template of it has proved good.")
-    last, back = map(promotion.bare, former)
+    entry = promotion.serving(former[0], former[1])
+    last, back = promotion.bare(former[0]), promotion.bare(entry)
     applied = applier.apply(back)
     if applier.dry:
         return
     try:
         Rollout(cluster, [back]).wait(patience(back))
-        prompts.proved(cluster, [promotion.asked(former[1], model) | {"replicas": back["spec"]["replicas"]}], timeout)
+        prompts.proved(cluster, [promotion.asked(entry, model) | {"replicas": back["spec"]["replicas"]}], timeout)
     except api.ClusterError as error:
         raise api.ClusterError(f"{error}\n{promotion.restore(cluster, applier, [last], patience(last))}") from error
     promotion.untouched(cluster, [applied])
-    promotion.keep(cluster, name, [former[1], former[0]])
+    promotion.keep(cluster, name, [entry, former[0]])
 
 
 def main() -> None:
