@@ -208,7 +208,7 @@ def model(setup: Setup, /, action: str, inventory: str, as_json: bool, verbosity
 @click.argument("client", default="")
 @click.option("--model", "models", metavar="NAME", multiple=True, help="Only this served model; may be given again.")
 @click.option("--expires", metavar="WHEN", default="", help="Until then: 90d from now, or a day such as 2027-01-31.")
-@click.option("--rate", metavar="N", type=click.IntRange(min=0), default=0, help="Requests a minute, for each replica of the gateway.")
+@click.option("--rate", metavar="N", type=click.IntRange(min=1), help="Requests a minute, for each replica of the gateway.")
 @click.option("--overlap", metavar="TIME", default="24h", show_default=True, help="How long a rotated key goes on.")
 @options("inventory", "json")
 @click.pass_obj

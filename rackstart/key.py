@@ -50,7 +50,7 @@ def expiry(text: str, now: int) -> int:
 
 
 def request(
-    action: str, client: str, models: tuple[str, ...] = (), expires: str = "", rate: int = 0, overlap: str = "24h"
+    action: str, client: str, models: tuple[str, ...] = (), expires: str = "", rate: int | None = None, overlap: str = "24h"
 ) -> tuple[dict[str, Any], str]:
     """What the playbook is told, and the new key. Raises ConfigurationError for options that say nothing of the action."""
     if bool(client) != (action != "list"):
@@ -61,7 +61,7 @@ def request(
     told: dict[str, Any] = {"state": STATES[action], "client": client}
     if key:
         told["sha256"] = hashlib.sha256(key.encode()).hexdigest()
-        told |= {"models": list(models), "rate": rate, "expires": expiry(expires, int(time.time())) if expires else 0}
+        told |= {"models": list(models), "rate": rate or 0, "expires": expiry(expires, int(time.time())) if expires else 0}
     if action == "rotate":
         told["overlap"] = seconds(overlap, "--overlap")
     return told, key

@@ -16,7 +16,7 @@ RECORD = {  # what the callback writes for `make coverage`
     "ANSIBLE_CALLBACKS_ENABLED": "record",
     "RACKSTART_RECORD": str(paths.REPO / ".ansible/record.jsonl"),
 }
-LONGEST = 900  # seconds that a command may take
+LONGEST = 1800  # seconds that a command may take
 BUILDS = 4500  # seconds that the first run may take, on a machine that has none of the builds
 
 

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.serving]
 
 PAGE = ROOT / "docs/serving.md"
 SITE = ROOT / "inventories/example"
-LONGEST = 900  # seconds that a command may take
+LONGEST = 1800  # seconds that a command may take
 END = "the command has ended with"
 LOADED = ("A newer revision, while clients stream", "A bad change, while clients stream")
 

@@ -40,6 +40,9 @@ class Cluster:
         return RECORDED.replace("SIZE", "16").replace("BLOCKS", "64")
 
 
+MODEL = {"name": "tiny", "startup_seconds": 50}
+
+
 def pod(name: str, ready: str = "True") -> dict[str, Any]:
     conditions = [
         {"type": "Initialized", "status": "True", "lastTransitionTime": "2026-11-28T11:59:58Z"},
@@ -55,8 +58,14 @@ def test_a_container_that_starts_anew_has_no_start_yet() -> None:
     assert capacity.started(found) is None
 
 
+def test_one_that_was_not_ready_for_a_while_does_not_say_how_long_its_start_took() -> None:
+    found = pod("tiny-1")
+    found["status"]["conditions"][1]["lastTransitionTime"] = "2026-11-28T12:01:41Z"
+    assert [entry["started"] for entry in capacity.caches(Cluster(), MODEL, [found])] == [None]
+
+
 def test_a_replica_that_does_not_answer_is_no_fault() -> None:
-    assert capacity.caches(Cluster(), "tiny", [pod("tiny-1"), pod("tiny-2", ready="False")]) == [
+    assert capacity.caches(Cluster(), MODEL, [pod("tiny-1"), pod("tiny-2", ready="False")]) == [
         {"model": "tiny", "pod": "tiny-1", "tokens": 1024, "started": 95},
         {"model": "tiny", "pod": "tiny-2", "tokens": None, "started": None},
     ]

@@ -79,7 +79,7 @@ class Cluster:
 
     def get(self, _version: str, kind: str, name: str, *_: object) -> dict[str, Any] | None:
         if kind == "ConfigMap":
-            return {"data": self.files}
+            return {"metadata": {"resourceVersion": "7"}, "data": self.files}
         return None
 
     def has_crd(self, name: str) -> bool:
@@ -204,11 +204,13 @@ def test_files_that_are_not_loaded_are_named(changes: dict[str, str], problems: 
 
 
 def test_a_pod_that_is_ready_is_changed_for_its_files_to_be_renewed() -> None:
-    cluster: Any = Cluster(PODS)
+    current = pod("prometheus-2")
+    current["metadata"]["annotations"] = {metrics.FILES: "7"}
+    cluster: Any = Cluster(PODS | {PROMETHEUS: [*PODS[PROMETHEUS], current]})
     metrics.refresh(cluster)
     [given] = cluster.patches
     assert (given["name"], given["namespace"]) == ("prometheus-1", "llm")
-    assert given["body"] == {"metadata": {"annotations": {"rackstart.io/files": prometheus_objects.mark(FILES)}}}
+    assert given["body"] == {"metadata": {"annotations": {metrics.FILES: "7"}}}
 
 
 def test_pods_of_every_job_are_looked_for() -> None:

@@ -129,7 +129,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
 @pytest.mark.parametrize(
     ("prompts", "limit", "said"),
     [
-        ([("4", "4"), ('say "a<b & c"', '"a<b & c"'), ("one\ntwo", "one\ntwo")], None, ""),
+        ([("4", "4"), ('say "a<b & c"', '"a<b & c"'), ("one\ntwo", "one\ntwo"), ("$$x$ $(HOME)", "$$x$ $(HOME)")], None, ""),
         ([("4", "4")], 3600, ""),
         ([("4", "4"), ("5", "464")], None, "golden prompt: answered 'So: 5', not '464'"),
         ([("4", "4")], 1e-6, "golden prompt: answered after"),
@@ -139,6 +139,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
 def test_a_replica_asks_itself(environment: dict[str, str], prompts: list[tuple[str, str]], limit: float | None, said: str) -> None:
     golden = [{"prompt": prompt, "expect": expect} for prompt, expect in prompts]
     command = engine(MODEL | {"golden_prompts": golden, "golden_seconds": limit})["startupProbe"]["exec"]["command"]
+    command = [part.replace("$$", "$") for part in command]  # as the kubelet does
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (bool(said), "")
     assert done.stdout.startswith(said)

@@ -125,6 +125,24 @@ def test_a_pod_that_came_with_the_run_is_given_its_time(clock: list[float]) -> N
     assert cluster.deleted == []
 
 
+@pytest.mark.parametrize(("after", "fails"), [(rollout.BEGUN - 4, False), (rollout.BEGUN + 4, True)])
+def test_what_the_controller_said_of_the_one_before_is_forgotten(clock: list[float], after: float, fails: bool) -> None:
+    class Former(Cluster):
+        def get(self, version: str, kind: str, *where: object) -> dict[str, Any] | None:
+            found = super().get(version, kind, *where) or {}
+            given_up = {"type": "Progressing", "status": "False", "message": "has exceeded its progress deadline"}
+            if kind == "Deployment" and clock[0] < after:
+                return found | {"status": found["status"] | {"availableReplicas": 0, "conditions": [given_up]}}
+            return found
+
+    waiting = rollout.Rollout(Former([NEW], NEW), [DEFINITION])  # type: ignore[arg-type]
+    if fails:
+        with pytest.raises(api.ClusterError, match="exceeded its progress deadline"):
+            waiting.wait(600)
+    else:
+        waiting.wait(600)
+
+
 def test_others_are_not_replaced(clock: list[float]) -> None:
     cluster: Any = Cluster([pod("old", mounted=False)], NEW)
     with pytest.raises(api.TimeoutReached):

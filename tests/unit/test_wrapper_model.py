@@ -104,6 +104,7 @@ def apply(monkeypatch: pytest.MonkeyPatch) -> Callable[[Cluster], Any]:
     for where in (model_state, promotion):
         monkeypatch.setattr(where, "Rollout", lambda cluster, _: SimpleNamespace(wait=lambda seconds: cluster.meanwhile()))
     monkeypatch.setattr(prompts, "ask_all", lambda *_: [answer, answer])
+    monkeypatch.setattr(model_state, "Applier", lambda *_, dry: SimpleNamespace(apply=lambda one: one))
     return lambda cluster: SimpleNamespace(dry=False, apply=cluster.apply)
 
 
@@ -117,6 +118,24 @@ def test_back_and_forth(apply: Callable[[Cluster], Any]) -> None:
         model_state.take_back(cluster, apply(cluster), MODEL, 5)
         found = model_state.state(cluster, MODEL)
         assert (found["service"]["revision"], found["back"]["revision"], found["ready"]) == (now, before, 2)
+
+
+@pytest.mark.parametrize("known", [[definition(TWO), definition(ONE)], [definition(TWO)]])
+def test_what_never_proved_good_is_taken_back_to_what_did_last(apply: Callable[[Cluster], Any], known: list[dict[str, Any]]) -> None:
+    """A run that was killed has left it in service."""
+    cluster: Any = Cluster(known)
+    cluster.live = definition("3" * 40)
+    assert model_state.state(cluster, MODEL)["back"]["revision"] == TWO
+    model_state.take_back(cluster, apply(cluster), MODEL, 5)
+    assert (cluster.applied, cluster.known) == (["2"], known)
+
+
+def test_as_many_replicas_as_serve_are_taken_back(apply: Callable[[Cluster], Any]) -> None:
+    cluster: Any = Cluster([definition(TWO), definition(ONE)])
+    for one in cluster.known:
+        one["spec"]["replicas"] = 1
+    model_state.take_back(cluster, apply(cluster), MODEL, 5)
+    assert [one["spec"]["replicas"] for one in (cluster.live, *cluster.known)] == [2, 2, 2]
 
 
 def test_nothing_to_go_back_to_is_said(apply: Callable[[Cluster], Any]) -> None:

@@ -7,7 +7,7 @@ import datetime
 import re
 import typing as t
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import api, inference, pods, prompts
+from ansible_collections.rackstart.cluster.plugins.module_utils import api, engines, inference, pods, prompts
 
 METRIC = "vllm:cache_config_info{"
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -52,9 +52,14 @@ def started(pod: api.Object) -> int | None:
     return int((end - start).total_seconds())
 
 
-def caches(cluster: api.Cluster, model: str, replicas: list[api.Object]) -> list[Cache]:
-    """Of each of a model's pods."""
+def caches(cluster: api.Cluster, model: engines.Model, replicas: list[api.Object]) -> list[Cache]:
+    """Of each of a model's pods. One that was ready later than a start may take has been so before, and does not say how long that took."""
+    most = engines.startup_budget(model)
     names = [pod["metadata"]["name"] for pod in replicas]
     with concurrent.futures.ThreadPoolExecutor(prompts.AT_ONCE) as pool:
         found = zip(replicas, names, pool.map(lambda name: _ask(cluster, name), names), strict=True)
-        return [{"model": model, "pod": name, "tokens": held, "started": started(pod)} for pod, name, held in found]
+        taken = [(name, held, started(pod)) for pod, name, held in found]
+    return [
+        {"model": model["name"], "pod": name, "tokens": held, "started": seconds if seconds is not None and seconds <= most else None}
+        for name, held, seconds in taken
+    ]

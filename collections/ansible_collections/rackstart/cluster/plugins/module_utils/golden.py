@@ -48,6 +48,11 @@ def right(expected: str, answer: str) -> bool:
 
 
 def command(model: dict[str, t.Any], port: int, patience: int) -> list[str]:
-    """What a replica runs to ask itself; its exit code is 0 once every answer is right. patience: seconds for one answer."""
+    """What a replica's probe runs to ask itself; its exit code is 0 once every answer is right. patience: seconds for one answer."""
     pairs = [(request(model, prompt), prompt["expect"].strip()) for prompt in model["golden_prompts"]]
-    return ["python3", "-c", ASK, json.dumps([port, patience, model.get("golden_seconds"), TRIES, pairs])]
+    return ["python3", "-c", ASK, literally(json.dumps([port, patience, model.get("golden_seconds"), TRIES, pairs]))]
+
+
+def literally(text: str) -> str:
+    """An argument of a container's command or probe, in which Kubernetes replaces `$(NAME)`, and `$$` by `$`."""
+    return text.replace("$", "$$")

@@ -18,6 +18,7 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import (
 
 PATIENCE = 10  # seconds for one answer
 SETTLED = 45  # seconds in which Prometheus finds a new target, and reads each once, every scraping.INTERVAL
+FILES = "rackstart.io/files"  # annotation of its pod: version of the ConfigMap that the kubelet was made to look at last
 OPERATORS = "prometheusrules.monitoring.coreos.com"  # a kind of Prometheus' operator: where it is known, there is no Prometheus of ours
 
 
@@ -49,22 +50,23 @@ def expected(cluster: api.Cluster) -> dict[str, list[str]]:
     return found
 
 
-def files(cluster: api.Cluster) -> dict[str, str]:
-    """Text by name of what Prometheus must have loaded."""
-    return (cluster.get("v1", "ConfigMap", prometheus_objects.NAME, pods.NAMESPACE) or {}).get("data") or {}
+def _files(cluster: api.Cluster) -> api.Object:
+    return cluster.get("v1", "ConfigMap", prometheus_objects.NAME, pods.NAMESPACE) or {"metadata": {}}
 
 
-def _ready(cluster: api.Cluster) -> list[str]:
+def _ready(cluster: api.Cluster) -> list[api.Object]:
     selector = ",".join(f"{key}={value}" for key, value in prometheus_objects.MATCH.items())
-    return [pod["metadata"]["name"] for pod in cluster.list("v1", "Pod", pods.NAMESPACE, selector) if workloads.pod_ready(pod)]
+    return [pod for pod in cluster.list("v1", "Pod", pods.NAMESPACE, selector) if workloads.pod_ready(pod)]
 
 
 def refresh(cluster: api.Cluster) -> None:
-    """Makes the kubelet renew the files of Prometheus' pod at once, which takes up to two minutes unless the pod itself changes."""
-    note = {"metadata": {"annotations": {"rackstart.io/files": prometheus_objects.mark(files(cluster))}}}
-    for name in _ready(cluster):
-        where = {"name": name, "namespace": pods.NAMESPACE, "field_manager": applier.MANAGER}
-        cluster.resource("v1", "Pod").patch(body=note, content_type="application/merge-patch+json", **where)
+    """Makes the kubelet renew files that have changed at once, which takes up to two minutes unless Prometheus' pod itself changes."""
+    version = _files(cluster)["metadata"].get("resourceVersion", "")
+    for pod in _ready(cluster):
+        if (pod["metadata"].get("annotations") or {}).get(FILES) != version:
+            where = {"name": pod["metadata"]["name"], "namespace": pods.NAMESPACE, "field_manager": applier.MANAGER}
+            note = {"metadata": {"annotations": {FILES: version}}}
+            cluster.resource("v1", "Pod").patch(body=note, content_type="application/merge-patch+json", **where)
 
 
 def look(cluster: api.Cluster) -> Metrics:
@@ -75,11 +77,11 @@ def look(cluster: api.Cluster) -> Metrics:
         return found
 
     def ask(path: str) -> api.Object:
-        return json.loads(cluster.read(pods.NAMESPACE, ready[0], prometheus_objects.PORT, path, PATIENCE))
+        return json.loads(cluster.read(pods.NAMESPACE, ready[0]["metadata"]["name"], prometheus_objects.PORT, path, PATIENCE))
 
     try:
         states = targets.states(ask(targets.TARGETS), expected(cluster))
-        return found | {"jobs": states, "rules": targets.rule_problems(ask(targets.RULES), files(cluster))}
+        return found | {"jobs": states, "rules": targets.rule_problems(ask(targets.RULES), _files(cluster).get("data") or {})}
     except (api.ClusterError, ValueError) as error:
         return found | {"problem": f"Prometheus does not answer: {api.said(error)}"}
 

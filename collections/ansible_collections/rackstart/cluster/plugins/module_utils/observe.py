@@ -119,7 +119,7 @@ def observe(cluster: api.Cluster, models: list[dict[str, t.Any]], claims: dict[s
             "mounts": mounts(cluster, claim),
             "declared": deployment["spec"]["replicas"] if deployment else None,
             "answers": answers,
-            "caches": capacity.caches(cluster, name, prompts.replicas(cluster, model)),
+            "caches": capacity.caches(cluster, model, prompts.replicas(cluster, model)),
             "endpoint": gateway_client.answer_problem(asked["address"], asked["key"], model, timeout),
         }
     seen["metrics"] = metrics.observe(cluster)

@@ -112,7 +112,7 @@ def _start(model: Model) -> Object:
     """START, with golden_seconds in microseconds, and of each golden prompt the request and the answer as JSON has them."""
     asked = [(json.dumps(golden.request(model, prompt)), _as_json(prompt["expect"].strip())) for prompt in model["golden_prompts"]]
     limit = int(1e6 * (model.get("golden_seconds") or 0))
-    return _run(START, str(limit), str(golden.TRIES), *(text for pair in asked for text in pair))
+    return _run(START, str(limit), str(golden.TRIES), *(golden.literally(text) for pair in asked for text in pair))
 
 
 def _as_json(text: str) -> str:

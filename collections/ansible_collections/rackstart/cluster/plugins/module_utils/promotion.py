@@ -49,9 +49,13 @@ def remembered(former: Definitions, proved: Object) -> Definitions:
 
 
 def serving(definition: Object, entry: Object) -> Object:
-    """An entry as a definition has it that is to serve its template: as many replicas, so that none that serves is taken to have fewer."""
-    template = {key: entry["spec"][key] for key in ("template", "progressDeadlineSeconds")}
-    return entry | {"spec": definition["spec"] | template}
+    """An entry as it is to serve in place of a definition: with as many replicas, so that none that serves is taken to have fewer.
+
+    Its deadline is the longer one, since the replicas that it replaces drain.
+    """
+    old, new = definition["spec"], entry["spec"]
+    deadline = max(old["progressDeadlineSeconds"], new["progressDeadlineSeconds"])
+    return entry | {"spec": old | {"template": new["template"], "progressDeadlineSeconds": deadline}}
 
 
 def before(former: Definitions, tried: Object) -> Object | None:

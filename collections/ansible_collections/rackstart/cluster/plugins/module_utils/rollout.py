@@ -10,6 +10,7 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import workloads
 
 KINDS = ("DaemonSet", "Deployment")
 RENEWED, GIVEN_UP = 60, 180  # seconds until a pod is replaced that was not ready before, and until one is told that cannot mount
+BEGUN = 20  # seconds in which the Deployment controller has begun with what was applied, and takes back that it gave up on the one before
 HASH = "pod-template-hash"  # label that the Deployment controller tells the pods of one template by
 
 
@@ -28,15 +29,15 @@ class Rollout:
         self.renew = [one for one in definitions if one["kind"] == "Deployment" and one["metadata"]["name"] in renew]
         self.late = {pod["metadata"]["uid"] for one in self.renew for pod in self.pods(one) if not rules.pod_ready(pod)}
         self.renewed: list[str] = []
+        self.began = time.monotonic()
 
     def wait(self, seconds: int) -> None:
         """Returns once every pod is of the newest template and available; raises ClusterError, at once when waiting is of no use."""
-        began = time.monotonic()
 
         def look() -> bool | None:
             done = self.look()
             if not done and self.renew:
-                self.hurry(time.monotonic() - began)
+                self.hurry(time.monotonic() - self.began)
             return done
 
         api.poll(look, seconds, lambda: f"Not rolled out after {seconds} s.\n{self.explain()}")
@@ -66,7 +67,8 @@ class Rollout:
             self.seen[f"{kind}/{name}"] = workload
             if rules.rolled_out(workload):
                 continue
-            reason = rules.stuck(workload)
+            # Of what was applied before, until the controller has begun with this.
+            reason = rules.stuck(workload) if time.monotonic() - self.began >= BEGUN else ""
             crash = next((text for pod in self.newest(workload) if (text := rules.crashing(pod))), "")
             wrong = next((text for text in self.said(workload) if "golden prompt:" in text), "")
             if wrong:

@@ -48,9 +48,9 @@ def main() -> None:
         cluster = api.Cluster(module)
 
         def look() -> bool | None:
-            found = metrics.look(cluster)
-            if found["rules"] and not module.check_mode:
+            if not module.check_mode:
                 metrics.refresh(cluster)
+            found = metrics.look(cluster)
             seen[:] = metrics.problems(found)
             return None if seen else True
 

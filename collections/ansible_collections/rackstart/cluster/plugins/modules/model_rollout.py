@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import api, pods, promotion, prompts
+from ansible_collections.rackstart.cluster.plugins.module_utils import api, engines, pods, promotion, prompts
 from ansible_collections.rackstart.cluster.plugins.module_utils.applier import Applier
 from ansible_collections.rackstart.cluster.plugins.module_utils.rollout import Rollout
 
@@ -82,7 +82,7 @@ answers:
 """
 
 SELECTOR = "app.kubernetes.io/managed-by=rackstart,app.kubernetes.io/component=inference"
-GONE = 300  # seconds that a model which is not declared any more may take to be gone
+GONE = engines.GRACE + 60  # seconds that a model which is not declared any more may take to be gone: its replicas drain
 
 
 class Models:

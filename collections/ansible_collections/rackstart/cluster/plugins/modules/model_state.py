@@ -79,17 +79,25 @@ def told(cluster: api.Cluster, definition: api.Object) -> dict[str, str]:
     return {"revision": weights(cluster, definition), "image": container["image"]}
 
 
+def backwards(cluster: api.Cluster, live: api.Object | None, former: promotion.Definitions) -> promotion.Definitions:
+    """What a model can be taken back to, newest first. What is in service is not in it, which may never have proved good."""
+    if not former:
+        return []
+    newest = Applier(cluster, dry=True).apply(promotion.bare(former[0]))
+    return former[1:] if live and promotion.mark(newest) == promotion.mark(live) else former
+
+
 def state(cluster: api.Cluster, model: dict[str, t.Any]) -> dict[str, t.Any]:
     """One entry of `found`."""
     live = cluster.get("apps/v1", "Deployment", model["name"], pods.NAMESPACE)
-    former = promotion.good(live)
+    back = backwards(cluster, live, promotion.good(live))
     return {
         "name": model["name"],
         "declared": model["revision"],
         "replicas": live["spec"]["replicas"] if live else 0,
         "ready": ((live or {}).get("status") or {}).get("readyReplicas", 0),
         "service": told(cluster, live) if live else None,
-        "back": told(cluster, former[1]) if len(former) > 1 else None,
+        "back": told(cluster, back[0]) if back else None,
     }
 
 
@@ -101,11 +109,15 @@ def patience(definition: api.Object) -> int:
 def take_back(cluster: api.Cluster, applier: Applier, model: dict[str, t.Any], timeout: int) -> None:
     """Apply what proved good before, and remember the order. What does not come up is taken back itself. Raises ClusterError."""
     name = model["name"]
-    former = promotion.good(cluster.get("apps/v1", "Deployment", name, pods.NAMESPACE))
-    if len(former) < 2:
+    live = cluster.get("apps/v1", "Deployment", name, pods.NAMESPACE)
+    former = promotion.good(live)
+    back = backwards(cluster, live, former)[:1]
+    if not back:
         raise api.ClusterError(f"{name} has nothing to be taken back to: only one template of it has proved good.")
-    entry = promotion.serving(former[0], former[1])
-    last, back = promotion.bare(former[0]), promotion.bare(entry)
+    newest = former[0]["spec"]
+    service = former[0] | {"spec": newest | {"replicas": live["spec"]["replicas"] or newest["replicas"]}}
+    entry, *others = (promotion.serving(service, one) for one in [*back, *(one for one in former if one not in back)])
+    back = promotion.bare(entry)
     applied = applier.apply(back)
     if applier.dry:
         return
@@ -113,9 +125,11 @@ def take_back(cluster: api.Cluster, applier: Applier, model: dict[str, t.Any], t
         Rollout(cluster, [back]).wait(patience(back))
         prompts.proved(cluster, [promotion.asked(entry, model) | {"replicas": back["spec"]["replicas"]}], timeout)
     except api.ClusterError as error:
-        raise api.ClusterError(f"{error}\n{promotion.restore(cluster, applier, [last], patience(last))}") from error
+        last = [promotion.bare(one) for one in others]
+        what = promotion.restore(cluster, applier, last, patience(last[0])) if last else "Nothing else has proved good."
+        raise api.ClusterError(f"{error}\n{what}") from error
     promotion.untouched(cluster, [applied])
-    promotion.keep(cluster, name, [entry, former[0]])
+    promotion.keep(cluster, name, [entry, *others])
 
 
 def main() -> None:

@@ -45,9 +45,9 @@ options:
     type: bool
     default: false
   timeout:
-    description: Seconds that removed objects may take to be gone.
+    description: Seconds that removed objects may take to be gone, which mount them until replicas have drained.
     type: int
-    default: 300
+    default: 720
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
 requirements:
@@ -96,7 +96,7 @@ def main() -> None:
             "keep": {"type": "list", "elements": "str", "default": []},
             "ignored": {"type": "list", "elements": "str", "default": []},
             "strict": {"type": "bool", "default": False},
-            "timeout": {"type": "int", "default": 300},
+            "timeout": {"type": "int", "default": 720},
         }
     )
     params = module.params
