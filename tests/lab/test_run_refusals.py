@@ -17,7 +17,7 @@ Red = set[tuple[str, str]]  # checks by id and target
 
 @pytest.mark.parametrize(
     ("name", "complaint"),
-    [("nowhere", "there is no inventory 'nowhere'; known: lab, site"), ("site", "hosts.yml:8: ansible_user is still REPLACE_ME")],
+    [("nowhere", "there is no inventory 'nowhere'; known: lab, site"), ("site", "hosts.yml:9: ansible_user is still REPLACE_ME")],
 )
 def test_an_inventory_that_is_none(bootstrap: Bootstrap, state: str, name: str, complaint: str) -> None:
     refused = bootstrap("--inventory", name, XDG_STATE_HOME=state)
