@@ -128,8 +128,9 @@ def test_no_other_route_of_the_engine_answers(client: str) -> None:
 
 
 def pods(component: str, name: str) -> list[Any]:
+    """Those that run: one that a kubelet has refused after its restart, since a label was gone, stays behind as failed with its address."""
     selector = f"app.kubernetes.io/component={component},app.kubernetes.io/name={name}"
-    found = CoreV1Api(api()).list_namespaced_pod("llm", label_selector=selector).items
+    found = CoreV1Api(api()).list_namespaced_pod("llm", label_selector=selector, field_selector="status.phase=Running").items
     return [pod for pod in found if not pod.metadata.deletion_timestamp]
 
 
