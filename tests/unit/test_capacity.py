@@ -55,7 +55,7 @@ def pod(name: str, ready: str = "True") -> dict[str, Any]:
 def test_a_container_that_starts_anew_has_no_start_yet() -> None:
     found = pod("tiny-1")
     found["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
-    assert capacity.started(found) is None
+    assert capacity.started(found, 100) is None
 
 
 def test_one_that_was_not_ready_for_a_while_does_not_say_how_long_its_start_took() -> None:

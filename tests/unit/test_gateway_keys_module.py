@@ -37,7 +37,7 @@ class Cluster:
 
     def list(self, *_: object) -> list[dict[str, Any]]:
         status = [{"type": "Ready", "status": str(number < self.ready)} for number in range(2)]
-        metas = [{"name": name, "annotations": self.annotations.get(name)} for name in ("gateway-0", "gateway-1")]
+        metas = [{"name": name, "namespace": "llm", "annotations": self.annotations.get(name)} for name in ("gateway-0", "gateway-1")]
         return [{"metadata": meta, "status": {"conditions": [ready]}} for meta, ready in zip(metas, status, strict=True)]
 
     def patch(self, body: dict[str, Any], name: str, **_: object) -> None:
@@ -112,7 +112,7 @@ def test_the_copy_that_a_replica_starts_with_is_renewed_at_once(monkeypatch: pyt
 def test_a_replica_that_goes_meanwhile_keeps_no_other_from_being_told(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster: Any = Cluster([OLD])
     there = cluster.list()
-    gone = there[0] | {"metadata": {"name": "gateway-gone"}}
+    gone = there[0] | {"metadata": {"name": "gateway-gone", "namespace": "llm"}}
     monkeypatch.setattr(cluster, "list", lambda *_: [gone, there[1]])
     monkeypatch.setattr(gateway_replicas, "told", lambda *_: True)
     assert module.tell(cluster, [OLD], 0) == (["gateway-1"], True)

@@ -45,7 +45,7 @@ def node(name: str, ready: str = "True", **labels: str) -> dict[str, Any]:
 
 
 def pod(name: str, where: str = "gpu-1", phase: str = "Running", ready: bool = True, going: bool = False) -> dict[str, Any]:
-    meta = {"name": name} | ({"deletionTimestamp": "now"} if going else {})
+    meta = {"name": name, "namespace": "llm"} | ({"deletionTimestamp": "now"} if going else {})
     return {
         "metadata": meta,
         "spec": {"nodeName": where},

@@ -40,6 +40,18 @@ def adopted(live: api.Object) -> list[dict] | None:
     return [entry for entry in entries if not by_hand(entry) and entry is not ours] + [mine]
 
 
+def renew_files(cluster: api.Cluster, pod: api.Object, annotation: str, version: str) -> None:
+    """Note with a pod which version of a ConfigMap or Secret it is to have mounted, unless it says so already.
+
+    A change of the pod makes the kubelet renew its files at once; by itself it does so within two minutes.
+    """
+    meta = pod["metadata"]
+    if (meta.get("annotations") or {}).get(annotation) != version:
+        where = {"name": meta["name"], "namespace": meta["namespace"], "field_manager": MANAGER}
+        note = {"metadata": {"annotations": {annotation: version}}}
+        cluster.resource("v1", "Pod").patch(body=note, content_type="application/merge-patch+json", **where)
+
+
 def seen(live: api.Object | None) -> api.Object:
     """The object without what the server itself keeps."""
     if live is None:

@@ -41,25 +41,27 @@ def _ask(cluster: api.Cluster, pod: str) -> int | None:
         return None
 
 
-def started(pod: api.Object) -> int | None:
-    """Seconds from the start of a pod's one container until the pod was ready."""
+def started(pod: api.Object, most: int) -> int | None:
+    """Seconds from the start of a pod's one container until the pod was ready; None for more than `most`.
+
+    It has been ready before then, and does not say how long that took.
+    """
     status = pod["status"]
     running = [one["state"]["running"]["startedAt"] for one in status.get("containerStatuses", []) if "running" in one["state"]]
     ready = [one["lastTransitionTime"] for one in status.get("conditions", []) if one["type"] == "Ready" and one["status"] == "True"]
     if not running or not ready:
         return None
     [end, start] = (datetime.datetime.fromisoformat(times[0]) for times in (ready, running))
-    return int((end - start).total_seconds())
+    seconds = int((end - start).total_seconds())
+    return seconds if seconds <= most else None
 
 
 def caches(cluster: api.Cluster, model: engines.Model, replicas: list[api.Object]) -> list[Cache]:
-    """Of each of a model's pods. One that was ready later than a start may take has been so before, and does not say how long that took."""
-    most = engines.startup_budget(model)
-    names = [pod["metadata"]["name"] for pod in replicas]
+    """Of each of a model's pods."""
+
+    def one(pod: api.Object) -> Cache:
+        name = pod["metadata"]["name"]
+        return {"model": model["name"], "pod": name, "tokens": _ask(cluster, name), "started": started(pod, engines.startup_budget(model))}
+
     with concurrent.futures.ThreadPoolExecutor(prompts.AT_ONCE) as pool:
-        found = zip(replicas, names, pool.map(lambda name: _ask(cluster, name), names), strict=True)
-        taken = [(name, held, started(pod)) for pod, name, held in found]
-    return [
-        {"model": model["name"], "pod": name, "tokens": held, "started": seconds if seconds is not None and seconds <= most else None}
-        for name, held, seconds in taken
-    ]
+        return list(pool.map(one, replicas))

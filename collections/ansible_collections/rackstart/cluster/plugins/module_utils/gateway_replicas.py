@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import typing as t
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import api, gateway, gateway_keys, gateway_objects, pods, workloads
+from ansible_collections.rackstart.cluster.plugins.module_utils import api, applier, gateway, gateway_keys, gateway_objects, pods, workloads
 
 SELECTOR = ",".join(f"{key}={value}" for key, value in gateway_objects.MATCH.items())
 PATIENCE = 10  # seconds for one answer
@@ -82,14 +82,8 @@ def told(cluster: api.Cluster, pod: str, keys: list[gateway_keys.Key]) -> bool:
 
 
 def refresh(cluster: api.Cluster, pod: api.Object, keys: list[gateway_keys.Key]) -> None:
-    """Have the keys' file of a replica written anew, which it reads when it starts over.
-
-    By a change of its pod, at which the kubelet looks at the Secret at once; else it does so within about a minute.
-    """
-    meta, mark = pod["metadata"], pods.mark(gateway_keys.text(keys))
-    if (meta.get("annotations") or {}).get(MARK) != mark:
-        patch, where = {"metadata": {"annotations": {MARK: mark}}}, {"name": meta["name"], "namespace": pods.NAMESPACE}
-        cluster.resource("v1", "Pod").patch(body=patch, content_type="application/merge-patch+json", **where)
+    """Have the keys' file of a replica written anew, which it reads when it starts over."""
+    applier.renew_files(cluster, pod, MARK, pods.mark(gateway_keys.text(keys)))
 
 
 def stored(cluster: api.Cluster) -> tuple[api.Object | None, list[gateway_keys.Key]]:

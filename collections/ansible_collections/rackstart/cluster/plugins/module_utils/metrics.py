@@ -60,13 +60,10 @@ def _ready(cluster: api.Cluster) -> list[api.Object]:
 
 
 def refresh(cluster: api.Cluster) -> None:
-    """Makes the kubelet renew files that have changed at once, which takes up to two minutes unless Prometheus' pod itself changes."""
+    """Have Prometheus' files written anew once they have changed."""
     version = _files(cluster)["metadata"].get("resourceVersion", "")
     for pod in _ready(cluster):
-        if (pod["metadata"].get("annotations") or {}).get(FILES) != version:
-            where = {"name": pod["metadata"]["name"], "namespace": pods.NAMESPACE, "field_manager": applier.MANAGER}
-            note = {"metadata": {"annotations": {FILES: version}}}
-            cluster.resource("v1", "Pod").patch(body=note, content_type="application/merge-patch+json", **where)
+        applier.renew_files(cluster, pod, FILES, version)
 
 
 def look(cluster: api.Cluster) -> Metrics:

@@ -50,8 +50,7 @@ def main() -> None:
         def look() -> bool | None:
             if not module.check_mode:
                 metrics.refresh(cluster)
-            found = metrics.look(cluster)
-            seen[:] = metrics.problems(found)
+            seen[:] = metrics.problems(metrics.look(cluster))
             return None if seen else True
 
         api.poll(look, module.params["timeout"], lambda: "\n".join(["Prometheus does not read everything:", *seen]))

@@ -111,12 +111,12 @@ def take_back(cluster: api.Cluster, applier: Applier, model: dict[str, t.Any], t
     name = model["name"]
     live = cluster.get("apps/v1", "Deployment", name, pods.NAMESPACE)
     former = promotion.good(live)
-    back = backwards(cluster, live, former)[:1]
-    if not back:
+    target = next(iter(backwards(cluster, live, former)), None)
+    if target is None:
         raise api.ClusterError(f"{name} has nothing to be taken back to: only one template of it has proved good.")
     newest = former[0]["spec"]
     service = former[0] | {"spec": newest | {"replicas": live["spec"]["replicas"] or newest["replicas"]}}
-    entry, *others = (promotion.serving(service, one) for one in [*back, *(one for one in former if one not in back)])
+    entry, *others = (promotion.serving(service, one) for one in [target, *(one for one in former if one is not target)])
     back = promotion.bare(entry)
     applied = applier.apply(back)
     if applier.dry:
