@@ -5,9 +5,12 @@ Not in tests/contract, since to build the engines takes a quarter of an hour on 
 
 from __future__ import annotations
 
+import http.client
+import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,11 +21,12 @@ from lab import paths
 from lab.engine import build as engine
 from lab.model import build as weights
 from lab.model.revision import REPOSITORY, revision
-from tests.engines import KEY, OLLAMA, VLLM, Ollama, ask, gateway_before, ollama_server, vllm_server
+from tests.engines import ENGINE_KEY, KEY, OLLAMA, VLLM, Ollama, ask, gateway_before, ollama_server, vllm_server
 
 LAB = yaml.safe_load((paths.REPO / "inventories/lab/group_vars/all/models.yml").read_text())["models"][0]
 GOLDEN = {prompt["prompt"]: prompt["expect"] for prompt in LAB["golden_prompts"]}
 CHAT = "/v1/chat/completions"
+TOKENS = 200  # so many that the engine is told to stop amid them
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +125,20 @@ def test_the_gateway_closes_what_ollama_answers(gateway: int, server: Ollama, me
     status, said = ask(gateway, method, path, body, KEY)
     assert (status, said["error"]["code"]) == (404, "not_found")
     assert ask(server.port, method, path, body)[0] == 200  # which it would have been answered
+
+
+def test_a_stream_of_a_replica_that_is_told_to_stop_comes_to_its_end(tmp_path: Path) -> None:
+    """vLLM refuses what is new from then on; Ollama is told once nobody is connected (tests/unit/test_ollama_render.py)."""
+    asked = golden.request(VLLM, {"prompt": "Say hello."}) | {"stream": True, "ignore_eos": True, "max_tokens": TOKENS}
+    connection = http.client.HTTPConnection("127.0.0.1", timeout=120)
+    with vllm_server(tmp_path) as connection.port:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {ENGINE_KEY}"}
+        connection.request("POST", CHAT, json.dumps(asked), headers)
+        stream = connection.getresponse()
+        assert stream.status == 200
+        assert stream.readline().startswith(b"data: ")
+    events = [json.loads(line[6:]) for line in stream.read().decode().split("\n\n") if line.startswith("data: {")]
+    assert [choice["finish_reason"] for choice in events[-1].get("choices", [])] == ["length"], events[-1]
 
 
 # Prompts that it was not trained on: where it is unsure, rows in a wrong order show.
