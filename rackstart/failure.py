@@ -23,6 +23,7 @@ _CAUSES = (  # the first that fits counts
     (r"failure \d+ during|Unable to \w+ service", "systemd refuses: see `systemctl status` of the unit and `journalctl _PID=1` there"),
     (r"^Command failed rc=", "the host name cannot be set: see `systemctl status systemd-hostnamed dbus` there"),
     (r"refused|No route to host|timed out|Host is down|could not be sent to remote", "the host is off, booting, or not reachable"),
+    (r"Timed out after \d+ second", "the cluster's API does not answer: see `systemctl status k3s` on the servers, and the proxies"),
     (r"sudo password|password is required|not in the sudoers", "sudo refuses this user: set ansible_become_password, best in vault.yml"),
     (r"No space left on device|Disk quota exceeded", "a disk of the host is full"),
     (r"Could not get lock|frontend lock", "another package manager is at work on the host; wait for it"),

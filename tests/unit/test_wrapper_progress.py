@@ -149,6 +149,7 @@ def test_the_message_is_the_telling_one(result: dict[str, Any], message: str) ->
         ("ssh: connect to host 10.0.0.1 port 22: No route to host", "off, booting, or not reachable"),
         ("Connection timed out during banner exchange", "off, booting, or not reachable"),
         ("Could not resolve hostname gpu-9: Name or service not known", "ansible_host and DNS"),
+        ("Task failed: Timed out after 60 second(s).", "cluster's API does not answer"),
         ("Missing sudo password", "ansible_become_password"),
         ("Incorrect sudo password", "ansible_become_password"),
         ("OSError: [Errno 28] No space left on device", "disk"),
