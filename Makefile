@@ -38,8 +38,8 @@ molecule: .venv/.rackstart ## every role on throw-away hosts: foreseen, done, re
 	molecule destroy -s default
 
 # Side by side, since the one half's hosts are not the other's; each line of output begins with whose it is.
-THERE := gateway gpu_operator inference model_volume node_labels nvidia_container_toolkit nvidia_driver
-MORE := debian_13 half_built monitoring rocky ubuntu
+THERE := gateway gpu_operator inference model_volume monitoring node_labels nvidia_container_toolkit nvidia_driver
+MORE := debian_13 half_built rocky ubuntu
 molecule-here:
 	molecule test --destroy never --all $(addprefix --exclude=,default $(THERE) $(MORE)) 2>&1 | sed -u 's/^/here:  /'
 molecule-there:
@@ -67,6 +67,7 @@ chaos: .venv/.rackstart ## ten kills of the wrapper, ten with its children, ever
 	pytest tests/lab -m chaos
 
 test-faults: .venv/.rackstart ## each call of a role to the outside fails, hangs and lies once; results into docs/faults.md (root)
+	rm -f .ansible/record-faults.jsonl
 	pytest tests/faults/test_api.py tests/faults/test_roles.py -n 2 --faults-page docs/faults.md
 	pytest tests/faults/test_stages.py --faults-page docs/faults.md
 	python -m lab down

@@ -83,7 +83,7 @@ def _images(parts: dict[str, Path], roots: Path) -> Iterator[Image]:
 
     gateway = shutil.copytree(parts["haproxy"] / "root", roots / "haproxy", symlinks=True)
     (gateway / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nhaproxy:x:99:99::/var/lib/haproxy:/bin/false\n")
-    yield Image("docker.io/library/haproxy:3.0.5", gateway, ["haproxy", "-W", "-db"], user="99:99", stop_signal="SIGUSR1")
+    yield Image("docker.io/library/haproxy:3.0.28", gateway, ["haproxy", "-W", "-db"], user="99:99", stop_signal="SIGUSR1")
 
     watcher = _root(roots / "prometheus", {"bin/prometheus": parts["prometheus"] / "program"})
     yield Image("docker.io/prom/prometheus:v3.13.3", watcher, ["prometheus"], user="65534:65534")

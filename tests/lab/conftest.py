@@ -14,7 +14,6 @@ from tests.lab.drive import INVENTORY, Finished, Running, cluster_id
 RECORD = {  # what the callback writes for `make coverage`
     "ANSIBLE_CALLBACK_PLUGINS": str(paths.REPO / "tests/plugins"),
     "ANSIBLE_CALLBACKS_ENABLED": "record",
-    "RACKSTART_RECORD": str(paths.REPO / ".ansible/record.jsonl"),
 }
 LONGEST = 1800  # seconds that a command may take
 BUILDS = 4500  # seconds that the first run may take, on a machine that has none of the builds
@@ -44,6 +43,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[STEPS] = []
+    target = config.option.markexpr if config.option.markexpr in ("serving", "chaos") else ""
+    RECORD["RACKSTART_RECORD"] = str(paths.REPO / f".ansible/record{'-' if target else ''}{target}.jsonl")
+    if target:
+        Path(RECORD["RACKSTART_RECORD"]).unlink(missing_ok=True)
     config.addinivalue_line("markers", "lab: needs root and the lab's hosts")
     config.addinivalue_line("markers", "serving: docs/serving.md and what takes long beside it, in a target of its own")
     config.addinivalue_line("markers", "chaos: takes long, in a target of its own")

@@ -11,7 +11,7 @@ TASKS = """---
 
 - name: Try
   block:
-    - name: One
+    - name: One {{ of_many }}
       ansible.builtin.ping:
   rescue:
     - name: Two
@@ -33,10 +33,11 @@ def test_a_task_counts_that_was_run_on_some_host(tmp_path: Path) -> None:
     record = tmp_path / "record.jsonl"
     entries = [
         {"playbook": "playbooks/toy.yml", "check": False},
-        {"task": "roles/toy/tasks/main.yml:7", "host": "a", "outcome": "skipped"},
-        {"task": "roles/toy/tasks/main.yml:7", "host": "b", "outcome": "ok"},
-        {"task": "roles/toy/tasks/main.yml:10", "host": "b", "outcome": "skipped"},
-        {"task": "playbooks/toy.yml:5", "host": "b", "outcome": "failed"},
+        {"task": "roles/toy/tasks/main.yml:7", "name": "toy : One 2", "host": "a", "outcome": "skipped"},
+        {"task": "roles/toy/tasks/main.yml:7", "name": "toy : One 3", "host": "b", "outcome": "ok"},
+        {"task": "roles/toy/tasks/main.yml:10", "name": "toy : Two", "host": "b", "outcome": "skipped"},
+        {"task": "roles/toy/tasks/main.yml:10", "name": "toy : Another that stood there", "host": "b", "outcome": "ok"},
+        {"task": "playbooks/toy.yml:9", "name": "Three", "host": "b", "outcome": "failed"},
     ]
     record.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     parts = coverage.result(coverage.tasks(tmp_path), coverage.ran(record))
