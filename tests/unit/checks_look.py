@@ -29,7 +29,7 @@ def health(slots: tuple[str, ...]) -> dict[str, Any]:
         "links": {slot: {"width": 16, "most": 16, "speed": 16.0, "slot": 32.0} for slot in slots},
         "bars": {slot: [{"mib": 16, "assigned": True}, {"mib": 65536, "assigned": True}] for slot in slots},
         "xids": [], "smi": {str(index): dict(row) for index, _ in enumerate(slots)}, "switches": 6, "iommu": "passthrough",
-        "headers": "installed", "runfile": False,
+        "headers": "installed", "modules": "open", "runfile": False,
     }  # fmt: skip
 
 

@@ -129,6 +129,8 @@ RED = [
     ("gpu.count", "gpu-1", {f"{AT}/pci_gpus": [{"slot": SLOTS[0], "device_id": "0x20b0"}]}),
     ("gpu.alike", "gpu-1", {f"{AT}/pci_gpus/0/device_id": "0x20b2"}),
     ("gpu.driver", "gpu-1", {f"{AT}/pci_gpus": V100}),
+    ("gpu.driver", "gpu-1", {f"{AT}/driver_version": "570.86.10", f"{AT}/health/runfile": True}),
+    ("gpu.driver", "gpu-1", {"driver/modules": "open", f"{AT}/health/modules": "proprietary", f"{AT}/health/runfile": True}),
     ("gpu.nouveau", "gpu-1", {f"{AT}/nouveau_loaded": True}),
     ("gpu.memory", "gpu-1/0", {f"{AT}/nvidia_smi/gpus": [{"index": 0, "memory_mib": 23034}]}),
     ("gpu.headers", "gpu-1", {f"{AT}/health/headers": "missing"}),

@@ -78,7 +78,7 @@ def test_a_plan_says_what_it_is_for() -> None:
 
 
 def test_a_look_at_a_host_is_judged() -> None:
-    look = {"pci_gpus": [{"slot": "0000:17:00.0", "device_id": V100}], "driver_version": None}
+    look = {"pci_gpus": [{"slot": "0000:17:00.0", "device_id": V100}], "driver_version": None, "health": {"modules": "", "runfile": False}}
     assert driver.check(look, "580.173.02-1") == (
         True, "1 x Tesla V100 PCIe 16GB: driver 580.173.02-1, proprietary kernel modules", ""
     )  # fmt: skip

@@ -49,7 +49,7 @@ def test_nvswitches_are_found_on_both_kinds_of_boards(tmp_path: Path, files: dic
 )
 def test_the_kind_of_the_loaded_modules(tmp_path: Path, version: str, expected: str) -> None:
     lay(tmp_path, {"proc/driver/nvidia/version": version})
-    assert nvidia_driver.kind(tmp_path) == expected
+    assert probe_health.modules(tmp_path) == expected
 
 
 @pytest.mark.parametrize(("state", "expected"), [(None, False), ("\x06\0\0\0\0", False), ("\x06\0\0\0\1", True)])

@@ -128,8 +128,11 @@ def _window(gpus: list[Gpu]) -> str:
 
 
 def check(probe: dict[str, Any], wanted: str, modules: str = "auto") -> tuple[bool, str, str]:
-    """(ok, seen, remedy) for a host as the module host_probe saw it: whether what the inventory asks for drives its GPUs."""
-    present = {"version": probe.get("driver_version") or ""}
+    """(ok, seen, remedy) for a host as the module host_probe saw it: whether what the inventory asks for drives its GPUs.
+
+    Packages are not looked at, so what the role says of their branch and of Fabric Manager's version it says later.
+    """
+    present = {"version": probe.get("driver_version") or "", **{name: probe["health"][name] for name in ("modules", "runfile")}}
     plan = resolve([gpu["device_id"] for gpu in probe["pci_gpus"]], wanted, modules, present)
     return plan["ok"], plan["seen"], plan["remedy"]
 

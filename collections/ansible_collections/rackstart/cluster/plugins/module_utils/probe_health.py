@@ -30,8 +30,20 @@ def health(root: Path = ROOT) -> dict[str, Any]:
         "switches": switches(root),
         "iommu": iommu(root),
         "headers": headers(root) if gpus else None,
-        "runfile": (root / "usr/bin/nvidia-uninstall").exists(),
+        "modules": modules(root),
+        "runfile": runfile(root),
     }
+
+
+def modules(root: Path = ROOT) -> str:
+    """Kind of the driver's kernel modules that are loaded, or nothing where none are."""
+    told = re.search(r"^NVRM version: (.*)", text(root / "proc/driver/nvidia/version"), re.M)
+    return "" if not told else "open" if "Open Kernel Module" in told[1] else "proprietary"
+
+
+def runfile(root: Path = ROOT) -> bool:
+    """The driver came by NVIDIA's installer."""
+    return (root / "usr/bin/nvidia-uninstall").exists()
 
 
 def switches(root: Path = ROOT) -> int:

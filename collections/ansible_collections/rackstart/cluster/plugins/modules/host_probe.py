@@ -74,7 +74,7 @@ probe:
       fstype, options, inside, rotational); store by revision directory (manifest_sha256, files; null when not published); urls by
       address (status or reason); connects by place (reason, empty when it answers).
     - With gpu, pci_gpus (slot, device_id), nvidia_smi (rc, gpus with index, uuid, name, memory_mib, driver_version and slot, error),
-      driver_version, nouveau_loaded. With health, health (links, bars, xids, smi, switches, iommu, headers, runfile).
+      driver_version, nouveau_loaded. With health, health (links, bars, xids, smi, switches, iommu, headers, modules, runfile).
     - With k3s, k3s (unit, active, binary_sha256, version, config_keys, server_url, ca_sha256, others, containerd_templates,
       toolkit).
     - With network, interfaces (name, mtu, speed, addresses), routes (to, device), resolver (servers, upstream, own_name, names),

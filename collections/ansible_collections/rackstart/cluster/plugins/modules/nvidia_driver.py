@@ -135,12 +135,6 @@ def family(system: dict[str, str]) -> tuple[str, str]:
     return distribution, f"{distribution}{major}{minor if distribution == 'ubuntu' else ''}"
 
 
-def kind(root: Path = probe.ROOT) -> str:
-    """Kind of the loaded kernel modules, or nothing where none are."""
-    told = re.search(r"^NVRM version: (.*)", probe.text(root / "proc/driver/nvidia/version"), re.M)
-    return "" if not told else "open" if "Open Kernel Module" in told[1] else "proprietary"
-
-
 def installed(manager: str, names: list[str], root: Path = probe.ROOT) -> dict[str, list[str]]:
     """Version, and the word hold for one that is held, of each installed package that a name, with wildcards, matches."""
     _, out, _ = probe.run(*QUERIES[manager], *names)
@@ -158,8 +152,8 @@ def staleness(look: dict[str, Any], plan: driver.Plan) -> str:
         return "nouveau holds the GPUs"
     if look["nvidia_smi"]["rc"] == 18 or (there and there != wanted and not there.startswith(f"{wanted}.")):
         return f"the kernel holds another driver than {wanted}"
-    if kind() not in ("", plan["modules"]):
-        return f"the kernel holds the {kind()} modules, not the {plan['modules']} ones"
+    if (kind := probe_health.modules()) not in ("", plan["modules"]):
+        return f"the kernel holds the {kind} modules, not the {plan['modules']} ones"
     return ""
 
 
@@ -200,7 +194,7 @@ def main() -> None:
 
     found = installed(table["manager"], driver.globs(table))
     present = {
-        "version": look["driver_version"], "modules": kind(), "ours": bool(found), "runfile": Path("/usr/bin/nvidia-uninstall").exists(),
+        "version": look["driver_version"], "modules": probe_health.modules(), "ours": bool(found), "runfile": probe_health.runfile(),
         "fabric_manager": next((rest[0] for name, rest in found.items() if "fabricmanager" in name), None),
     }  # fmt: skip
     plan = driver.resolve(
