@@ -34,6 +34,7 @@ def test_the_repository_is_that_of_the_release(host: Host) -> None:
 
 def test_nouveau_is_kept_away(host: Host) -> None:
     assert "blacklist nouveau\n" in host.file("/etc/modprobe.d/rackstart-nouveau.conf").content_string
+    assert not host.file("/sys/module/nouveau").exists
 
 
 def test_the_driver_stays_loaded(host: Host) -> None:
