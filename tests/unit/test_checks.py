@@ -58,6 +58,7 @@ RED = [
     ("groups.schedulable", "inventory", {"hosts/server-1/taints": [{"key": "nvidia.com/gpu"}]}),
     ("settings.numbers", "gpu_operator_timeout", {"numbers/0/value": 0}),
     ("settings.numbers", "gpu_operator_timeout", {"numbers/0/value": "ten minutes"}),
+    ("settings.proxy", "inventory", {"proxy_logins": ["https"]}),
     ("os.supported", "gpu-1", {f"{AT}/os": {"id": "ubuntu", "version_id": "20.04"}}),
     ("os.supported", "gpu-1", {f"{AT}/os": {"id": "rocky", "version_id": "8.10"}}),
     ("os.supported", "gpu-1", {f"{AT}/os": {"id": "almalinux", "version_id": "9.6"}}),
