@@ -81,6 +81,8 @@ RED = [
     ("os.held", "gpu-1", {f"{AT}/packages/held": ["nfs-common"]}),
     ("os.unattended", "gpu-1", {f"{AT}/packages/driver_unheld": ["nvidia-driver-cuda"]}),
     ("network.ranges", "inventory", {"networks": ["10.42.0.0/16", "10.42.128.0/17"]}),
+    ("network.ranges", "inventory", {"networks": ["10.42.0.5/16", "10.43.0.0/16"]}),
+    ("network.ranges", "inventory", {"networks": ["10.42.0.0/16,fd00:42::/56", "10.43.0.0/16,fd00:43::/112"]}),
     ("network.overlap", "gpu-1", {"hosts/gpu-1/address": "10.42.3.4"}),
     ("network.routes", "gpu-1", {f"{AT}/routes": [{"to": "10.42.7.0/24", "device": "eno1"}]}),
     ("network.routes", "gpu-1", {f"{AT}/k3s/active": True, f"{AT}/routes": [{"to": "10.0.0.0/8", "device": "wg0"}]}),

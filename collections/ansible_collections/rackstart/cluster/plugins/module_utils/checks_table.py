@@ -81,8 +81,8 @@ CHECKS = {
     "os.unattended": advice("unattended upgrades of GPU hosts", "off, or the driver's packages are held",
         "apt-mark hold them: an upgrade of libraries under a running module stops every new CUDA process"),
     # Network
-    "network.ranges": Check("`cluster_cidr` and `cluster_service_cidr`", "pod and service networks apart",
-        "choose other ranges for cluster_cidr and cluster_service_cidr"),
+    "network.ranges": Check("`cluster_cidr` and `cluster_service_cidr`", "one network of pods and one of services, apart",
+        "choose other ranges for cluster_cidr and cluster_service_cidr, each written from its first address on, such as 10.42.0.0/16"),
     "network.overlap": Check("each host's addresses", "no address in {pods} or {services}",
         "choose other ranges for cluster_cidr and cluster_service_cidr"),
     "network.routes": advice("each host's routes", "none into {pods} or {services} but the cluster's own",
