@@ -109,6 +109,7 @@ def _gates(name: str, probe: dict[str, Any], look: Look) -> Iterator[Finding]:
         answer = probe["urls"].get(url, "was not asked")
         yield finding("network.mirror", name, answer.isdigit(), answer, name=name, url=url)
     walls = [*probe["firewalls"], *(["firewalld"] if probe["units"].get("firewalld") == "active" else [])]
-    yield finding("network.firewall", name, not walls, told(walls))
+    known = bool(walls or probe["units"])
+    yield finding("network.firewall", name, not walls if known else None, told(walls) if known else "systemd did not say")
     proxies = probe["proxies"]
     yield finding("network.proxy", name, look["proxy"] or not proxies, told(proxies))
