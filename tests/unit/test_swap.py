@@ -1,15 +1,11 @@
 """What role host does with swap, on this machine with a systemctl that only takes notes."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-from rackstart.paths import ROOT
+from tests.unit.role_tasks import play
 
 SYSTEMCTL = r"""#!/bin/sh
 cd {folder}
@@ -30,7 +26,7 @@ def unit(name: str, load: str = "loaded", active: str = "inactive") -> dict[str,
     return {"unit": name, "load": load, "active": active, "sub": "dead", "description": name}
 
 
-def swap_tasks(folder: Path, units: list[dict[str, str]], *arguments: str) -> tuple[list[str], int]:
+def swap_tasks(folder: Path, units: list[dict[str, str]], *, check: bool) -> tuple[list[str], int]:
     """What the role tells systemctl, and how many tasks say that they change something."""
     (folder / "units").write_text(json.dumps(units))
     for file, key, value in (("active", "active", "active"), ("masked", "load", "masked")):
@@ -38,12 +34,9 @@ def swap_tasks(folder: Path, units: list[dict[str, str]], *arguments: str) -> tu
     (folder / "told").write_text("")
     (folder / "systemctl").write_text(SYSTEMCTL.replace("{folder}", str(folder)))
     (folder / "systemctl").chmod(0o755)
-    role = {"vars_files": [str(ROOT / "roles/host/vars/main.yml")], "tasks": [{"import_tasks": str(ROOT / "roles/host/tasks/swap.yml")}]}
-    (folder / "play.yml").write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, **role}]))
-    environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-    command = [Path(sys.executable).with_name("ansible-playbook"), "-i", "localhost,", "-c", "local", *arguments, folder / "play.yml"]
-    done = subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True)
-    return (folder / "told").read_text().splitlines(), int(done.stdout.rpartition("changed=")[2].split()[0])
+    done = play(folder, "host", "swap.yml", check=check)
+    assert done.code == 0, done.output
+    return (folder / "told").read_text().splitlines(), done.changed
 
 
 @pytest.mark.parametrize(
@@ -58,5 +51,5 @@ def swap_tasks(folder: Path, units: list[dict[str, str]], *arguments: str) -> tu
     ],
 )
 def test_swap_is_stopped_and_kept_from_coming_back(tmp_path: Path, units: list[dict[str, str]], told: list[str]) -> None:
-    assert swap_tasks(tmp_path, units) == (told, len(told))
-    assert swap_tasks(tmp_path, units, "--check") == ([], len(told))
+    assert swap_tasks(tmp_path, units, check=False) == (told, len(told))
+    assert swap_tasks(tmp_path, units, check=True) == ([], len(told))
