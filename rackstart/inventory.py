@@ -17,6 +17,7 @@ from rackstart.paths import Project
 from rackstart.stages import Stage
 
 PLACEHOLDER = "REPLACE_ME"
+_PROXY = "let the proxy admit the hosts by their addresses, or put one of your own before it that holds the password"
 _ELSEWHERE = ("hooks", "artifacts.lock.yml")  # beside the inventory, not part of it (ansible.cfg ignores the same)
 
 
@@ -114,9 +115,13 @@ def mistakes(file: Path, shown: str) -> Iterator[str]:
     for key, line, first in _doubled(root):
         yield f"{shown}:{line + 1}: {key} stands in line {first + 1} already, and only the last would count; rename or remove one"
     lines, advice = text.splitlines(), dict[str, str]()
-    for key, line in _placeholders(root, ""):
-        advice.setdefault(key, _advice(lines, line))  # the template explains a key where it comes first
-        yield f"{shown}:{line + 1}: {key} is still {PLACEHOLDER}; write {advice[key]}"
+    for keys, scalar in _scalars(root):
+        key, line = keys[-1], scalar.start_mark.line
+        if PLACEHOLDER in str(scalar.value):
+            advice.setdefault(key, _advice(lines, line))  # the template explains a key where it comes first
+            yield f"{shown}:{line + 1}: {key} is still {PLACEHOLDER}; write {advice[key]}"
+        if "cluster_proxy" in keys and "@" in str(scalar.value):
+            yield f"{shown}:{line + 1}: {key} holds a user or password; {_PROXY}"
 
 
 def _doubled(node: yaml.Node | None) -> Iterator[tuple[str, int, int]]:
@@ -131,17 +136,17 @@ def _doubled(node: yaml.Node | None) -> Iterator[tuple[str, int, int]]:
         yield from _doubled(part)
 
 
-def _placeholders(node: yaml.Node | None, key: str) -> Iterator[tuple[str, int]]:
-    """(key, line from 0) of every scalar that holds the placeholder."""
+def _scalars(node: yaml.Node | None, keys: tuple[str, ...] = ("",)) -> Iterator[tuple[tuple[str, ...], yaml.Node]]:
+    """Every scalar with the keys that lead to it; a key of a mapping is one too."""
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
-            yield from _placeholders(name, key)
-            yield from _placeholders(value, str(name.value))
+            yield from _scalars(name, keys)
+            yield from _scalars(value, (*keys, str(name.value)))
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            yield from _placeholders(value, key)
-    elif node is not None and PLACEHOLDER in str(node.value):
-        yield key, node.start_mark.line
+            yield from _scalars(value, keys)
+    elif node is not None:
+        yield keys, node
 
 
 def _advice(lines: list[str], line: int) -> str:

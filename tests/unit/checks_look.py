@@ -102,6 +102,7 @@ def good() -> dict[str, Any]:
         "k3s_version": "v1.34.4+k3s1",
         "driver": {"version": "580.173.02-1", "modules": "open"},
         "proxy": False,
+        "proxy_logins": [],
         "token": False,
         "min_free_mib": {"/var/lib": 10240},
         "waivers": {"os.swap": {"reason": "zram, tried by hand", "until": "2026-12-31"}},

@@ -38,7 +38,6 @@ SYSTEM: list[tuple[str, dict[str, str | bytes], Any]] = [
     ("cgroup_version", {}, None),
     ("reboot", {"run/reboot-required": "", "run/reboot-required.pkgs": "linux-base\n"}, "asked for by linux-base"),
     ("reboot", {"lib/modules/0.0.1/x": ""}, f"the running kernel {KERNEL} was removed"),
-    ("reboot", {f"lib/modules/{KERNEL}/x": ""}, ""),
     ("firewalls", {"etc/ufw/ufw.conf": "# x\nENABLED=yes\n"}, ["ufw"]),
     ("firewalls", {"etc/ufw/ufw.conf": "ENABLED=no\n"}, []),
     ("proxies", {"etc/environment": "https_proxy=http://me:pw@proxy:3128\n"}, ["http://***@proxy:3128 in /etc/environment"]),
@@ -69,6 +68,31 @@ def test_the_system_is_read_from_its_files(tmp_path: Path, what: str, files: dic
 def test_a_module_is_at_hand_or_not_or_unknown(tmp_path: Path, files: dict[str, str | bytes], expected: bool | None) -> None:
     lay(tmp_path, files)
     assert probe_system.module("br_netfilter", tmp_path) is expected
+
+
+@pytest.mark.parametrize(
+    ("link", "grubby", "expected"),
+    [
+        (f"boot/vmlinuz-{KERNEL}", None, ""),
+        ("boot/vmlinuz-9.9.9", f"/boot/vmlinuz-{KERNEL}", "vmlinuz-9.9.9 is installed"),
+        (None, f"/boot/vmlinuz-{KERNEL}", ""),
+        (None, "/boot/vmlinuz-9.9.9", "vmlinuz-9.9.9 is installed"),
+        (None, "", None),
+        (None, None, None),
+    ],
+)
+def test_the_kernel_of_the_next_boot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: str | None, grubby: str | None, expected: str | None
+) -> None:
+    """Debian and Ubuntu have a link to it, RHEL has grubby."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if link:
+        (tmp_path / "vmlinuz").symlink_to(link)
+    if grubby is not None:
+        lay(tmp_path, {"grubby": f"#!/bin/sh\necho '{grubby}'\n"})
+        (tmp_path / "grubby").chmod(0o755)
+    seen = probe_system.reboot(tmp_path)
+    assert seen == expected or (expected and str(seen).startswith(expected))
 
 
 def test_packages_are_read_from_dpkgs_own_files(tmp_path: Path) -> None:

@@ -72,6 +72,11 @@ def test_an_inventory_may_lie_elsewhere(project: Project, tmp_path: Path) -> Non
         ),
         ("group_vars/all/x.yml", "# The size. It counts.\nsize: REPLACE_ME\n", "x.yml:2: size is still REPLACE_ME; write the size$"),
         ("group_vars/all/x.yml", "nets: [10.0.0.0/8, REPLACE_ME]\n", "x.yml:1: nets is still REPLACE_ME; write your own value"),
+        (
+            "group_vars/all/cluster.yml",
+            "cluster_proxy:\n  https: 'http://me:{{ vault_password }}@proxy:3128'\n",
+            r"cluster.yml:2: https holds a user or password; let the proxy admit the hosts by their addresses, or [^@]*$",
+        ),
     ],
 )
 def test_mistakes_are_named_with_their_place(project: Project, file: str, text: str, complaint: str) -> None:

@@ -74,7 +74,8 @@ def fresh(booted: None) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def stages(fresh: dict[str, str], step: Step) -> list[Play]:
-    """Stages host and storage: foretold on fresh machines, run, repeated."""
+    """Stages host and storage: foretold on fresh machines, run, repeated. On the client swap was turned off by hand before."""
+    ask("client", "swapoff -a")
     return [
         step("foretell stages host and storage (`--check`)", lambda: machines.play(*STAGES, check=True)),
         step("run them", lambda: machines.play(*STAGES)),

@@ -29,6 +29,13 @@ def test_swap(fresh: dict[str, str], stages: list[Play]) -> None:
         assert ask(name, "cat /proc/swaps").count("\n") == 0
 
 
+def test_swap_off_by_hand(stages: list[Play]) -> None:
+    """Swap that `swapoff` has turned off already, and fstab would bring back at the next boot, is masked too"""
+    swap = {(name.rpartition(" : ")[2], host) for place, name, host in stages[1].changed if place.startswith("roles/host/tasks/swap.yml")}
+    assert swap == {("Stop swap", "server"), *(("Keep swap from coming back", host) for host in ADDRESSES)}
+    assert ask("client", "systemctl is-enabled dev-vdb.swap || true") == "masked"
+
+
 @pytest.mark.parametrize("module", DEFAULTS["host_kernel_modules"])
 def test_modules(fresh: dict[str, str], stages: list[Play], module: str) -> None:
     """Kernel modules overlay and br_netfilter are loaded: `lsmod` shows them, and did not before"""

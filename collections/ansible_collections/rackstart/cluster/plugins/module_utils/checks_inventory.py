@@ -23,6 +23,8 @@ def check(look: Look) -> Iterator[Finding]:
     for row in look["numbers"]:
         ok = ranges.inside(row["value"], row["low"], row["high"])
         yield finding("settings.numbers", row["name"], ok, row["value"], name=row["name"], low=row["low"], high=row["high"])
+    logins = look["proxy_logins"]
+    yield finding("settings.proxy", "inventory", not logins, f"one in {told(logins)}" if logins else "none")
 
 
 def _reachable(look: Look) -> Iterator[Finding]:

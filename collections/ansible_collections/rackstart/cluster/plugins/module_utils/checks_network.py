@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from ansible_collections.rackstart.cluster.plugins.module_utils.checks_os import NODES
 from ansible_collections.rackstart.cluster.plugins.module_utils.checks_table import OVERLAY, SMALLEST_MTU
 from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, Look, finding, probed, told
 
+Networks = list[IPv4Network | IPv6Network]
 CLUSTERS_OWN = ("cni", "flannel", "kube-")  # interfaces that k3s makes
 
 
 def check(look: Look) -> Iterator[Finding]:
-    yield from _ranges(look)
+    try:
+        networks = [ip_network(cidr) for cidr in look["networks"]]
+    except ValueError as problem:
+        yield finding("network.ranges", "inventory", False, problem)
+    else:
+        yield from _ranges(look, networks)
     for name, host, probe in probed(look):
         yield from _names(name, probe, look)
         yield from _gates(name, probe, look)
         if set(host["groups"]) & set(NODES):
-            yield from _routes(name, host, probe, look)
+            yield from _place(name, host, probe)
     yield from _mtu(look)
 
 
@@ -35,18 +41,19 @@ def _addresses(probe: dict[str, Any]) -> list[str]:
     return [address for interface in probe["interfaces"] for address in interface["addresses"]]
 
 
-def _ranges(look: Look) -> Iterator[Finding]:
-    pods, services = networks = [ip_network(cidr) for cidr in look["networks"]]
+def _ranges(look: Look, networks: Networks) -> Iterator[Finding]:
+    pods, services = networks
     yield finding("network.ranges", "inventory", not pods.overlaps(services), f"{pods} and {services}")
     for name, host, probe in probed(look):
         own = {host["address"], *_addresses(probe)} if not probe["k3s"]["active"] else {host["address"]}
         inside = [a for a in sorted(own) if is_ip(a) and any(ip_address(a) in net for net in networks)]
         yield finding("network.overlap", name, not inside, told(inside), pods=pods, services=services)
+        if set(host["groups"]) & set(NODES):
+            yield _routes(name, probe, networks)
 
 
-def _routes(name: str, host: dict[str, Any], probe: dict[str, Any], look: Look) -> Iterator[Finding]:
+def _routes(name: str, probe: dict[str, Any], networks: Networks) -> Finding:
     """Once k3s runs, routes into its networks are its own: only wider ones count then."""
-    networks = [ip_network(cidr) for cidr in look["networks"]]
     clashing = []
     for route in probe["routes"]:
         to = ip_network(route["to"])
@@ -56,7 +63,11 @@ def _routes(name: str, host: dict[str, Any], probe: dict[str, Any], look: Look) 
             clashing.append(f"{to} by {route['device']}")
     known, (pods, services) = bool(probe["routes"]), networks
     seen = told(clashing) if known else "no routes were seen"
-    yield finding("network.routes", name, not clashing if known else None, seen, pods=pods, services=services)
+    return finding("network.routes", name, not clashing if known else None, seen, pods=pods, services=services)
+
+
+def _place(name: str, host: dict[str, Any], probe: dict[str, Any]) -> Iterator[Finding]:
+    """Where the node is, for k3s and for the others."""
     default = [route["device"] for route in probe["routes"] if route["to"] in ("0.0.0.0/0", "::/0")]
     yield finding("network.default_route", name, bool(default), f"by {told(default)}" if default else "none")
     own, address = _addresses(probe), host["address"]
@@ -98,6 +109,7 @@ def _gates(name: str, probe: dict[str, Any], look: Look) -> Iterator[Finding]:
         answer = probe["urls"].get(url, "was not asked")
         yield finding("network.mirror", name, answer.isdigit(), answer, name=name, url=url)
     walls = [*probe["firewalls"], *(["firewalld"] if probe["units"].get("firewalld") == "active" else [])]
-    yield finding("network.firewall", name, not walls, told(walls))
+    known = bool(walls or probe["units"])
+    yield finding("network.firewall", name, not walls if known else None, told(walls) if known else "systemd did not say")
     proxies = probe["proxies"]
     yield finding("network.proxy", name, look["proxy"] or not proxies, told(proxies))

@@ -34,7 +34,9 @@ def _system(name: str, probe: dict[str, Any]) -> Iterator[Finding]:
     supported = bool({version, version.partition(".")[0]} & {*SUPPORTED.get(id, ())})
     yield finding("os.supported", name, supported, f"{id} {version}" + (" (tests emulate it)" if supported and id not in RUN else ""))
     yield finding("os.architecture", name, probe["arch"] == "x86_64", probe["arch"])
-    yield finding("os.reboot", name, not probe["reboot"], probe["reboot"] or "none")
+    due = probe["reboot"]
+    seen = "nothing tells which kernel boots next" if due is None else due or "none"
+    yield finding("os.reboot", name, None if due is None else not due, seen)
 
 
 def _clock(name: str, probe: dict[str, Any]) -> Iterator[Finding]:

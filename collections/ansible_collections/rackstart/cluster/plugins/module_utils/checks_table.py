@@ -41,6 +41,9 @@ CHECKS = {
         "set gpu_taint: false, or add a node without GPUs: CoreDNS and the operator need a place"),
     "settings.numbers": Check("each number that is set for a role", "from {low} to {high}",
         "mend {name}; docs/roles.md leads to the role's README, which says what it means"),
+    "settings.proxy": Check("`cluster_proxy`", "no user or password in it",
+        "let the proxy admit the hosts by their addresses, or put one of your own before it that holds the password: whoever is on a host "
+        "can read what cluster_proxy says"),
     "gateway.node_port": Check("`gateway_node_port`", "in {ports}",
         "choose another port, or set service-node-port-range in k3s_server_config"),
     "gateway.certificate": Check("`gateway_certificate` with its key", "not ended, for gateway_address, and the key is its own",
@@ -78,8 +81,8 @@ CHECKS = {
     "os.unattended": advice("unattended upgrades of GPU hosts", "off, or the driver's packages are held",
         "apt-mark hold them: an upgrade of libraries under a running module stops every new CUDA process"),
     # Network
-    "network.ranges": Check("`cluster_cidr` and `cluster_service_cidr`", "pod and service networks apart",
-        "choose other ranges for cluster_cidr and cluster_service_cidr"),
+    "network.ranges": Check("`cluster_cidr` and `cluster_service_cidr`", "one network of pods and one of services, apart",
+        "choose other ranges for cluster_cidr and cluster_service_cidr, each written from its first address on, such as 10.42.0.0/16"),
     "network.overlap": Check("each host's addresses", "no address in {pods} or {services}",
         "choose other ranges for cluster_cidr and cluster_service_cidr"),
     "network.routes": advice("each host's routes", "none into {pods} or {services} but the cluster's own",

@@ -1,4 +1,4 @@
-"""Reads a host's operating system: clocks, kernel, limits, security modules, packages. Everything from files but for one systemctl."""
+"""Reads a host's operating system: clocks, kernel, limits, security modules, packages. From files, but for systemctl and grubby."""
 
 from __future__ import annotations
 
@@ -104,17 +104,20 @@ def cgroup_version(root: Path = ROOT) -> int | None:
     return 1 if (root / "sys/fs/cgroup").exists() else None
 
 
-def reboot(root: Path = ROOT) -> str:
-    """Why a reboot is due, empty when none is."""
+def reboot(root: Path = ROOT) -> str | None:
+    """Why a reboot is due, empty when none is; None where nothing tells which kernel the next boot takes."""
     if (root / "run/reboot-required").exists():
         return f"asked for by {', '.join(text(root / 'run/reboot-required.pkgs').split()[:3]) or 'a package'}"
     running, folders = os.uname().release, root / "lib/modules"
     if folders.exists() and any(folders.iterdir()) and not (folders / running).exists():
         return f"the running kernel {running} was removed"
-    for link in (root / "vmlinuz", root / "boot/vmlinuz"):
-        if link.is_symlink() and not os.readlink(link).endswith(f"vmlinuz-{running}"):
-            return f"{os.readlink(link).rpartition('/')[2]} is installed, {running} runs"
-    return ""
+    links = (root / "vmlinuz", root / "boot/vmlinuz")
+    kernels = [os.readlink(link) for link in links if link.is_symlink()]
+    kernels = kernels or run("grubby", "--default-kernel")[1].split()  # RHEL has no links
+    for kernel in kernels:
+        if not kernel.endswith(f"vmlinuz-{running}"):
+            return f"{kernel.rpartition('/')[2]} is installed, {running} runs"
+    return "" if kernels else None
 
 
 def packages(root: Path = ROOT) -> dict[str, Any] | None:
