@@ -1,7 +1,9 @@
 """Three servers: one cluster, in which each of them votes, and nobody else."""
 
 import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 from testinfra.host import Host
 
@@ -28,3 +30,11 @@ def test_etcd_has_no_member_of_a_server_that_was_lost(host: Host, as_root: Run) 
     members = json.loads(text)["members"]
     assert {member["name"].rpartition("-")[0] for member in members} == SERVERS
     assert len(members) == len(SERVERS)
+
+
+def test_that_a_lost_server_is_forgotten_was_foretold() -> None:
+    entries = [json.loads(line) for line in Path(os.environ["RACKSTART_RECORD"]).read_text().splitlines()]
+    dry = {entry["run"]: entry["check"] for entry in entries if entry.get("playbook") == "molecule/three_servers/converge.yml"}
+    changed = [entry for entry in entries if entry["run"] in dry and entry.get("outcome") == "changed"]
+    forgotten = [(dry[entry["run"]], entry["host"]) for entry in changed if ": Forget the node" in entry["name"]]
+    assert forgotten[-2:] == [(True, "mol-1"), (False, "mol-1")]
