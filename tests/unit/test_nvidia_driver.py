@@ -1,11 +1,13 @@
 """What the look at a host's driver reads, which packages a plan comes to, and how the key of a host with Secure Boot is enrolled."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.testing import patch_module_args
 from ansible_collections.rackstart.cluster.plugins.module_utils import driver, probe_health, probe_system
 from ansible_collections.rackstart.cluster.plugins.modules import mok, nvidia_driver
 
@@ -219,6 +221,40 @@ def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def enrol(console: Path, capsys: pytest.CaptureFixture[str], check: bool = False) -> dict[str, Any]:
+    """What the module says."""
+    arguments = {"certificate": str(console / "mok.pub"), "password_file": str(console / "password"), "_ansible_check_mode": check}
+    with patch_module_args(arguments), pytest.raises(SystemExit):
+        mok.main()
+    said: dict[str, Any] = json.loads(capsys.readouterr().out)
+    said.pop("invocation")
+    return said
+
+
+def test_it_stops_until_somebody_was_at_the_console(console: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert enrol(console, capsys, check=True) == {"changed": True, "enrolled": False}
+    assert not (console / "request").exists()
+    first = enrol(console, capsys)
+    password = (console / "request").read_text().strip()
+    assert first["failed"]
+    assert f"type the password {password}, and choose Reboot" in first["msg"]
+    assert enrol(console, capsys)["msg"] == first["msg"]  # still pending
+    (console / "request").rename(console / "enrolled")
+    assert enrol(console, capsys, check=True) == {"changed": True, "enrolled": True}
+    assert enrol(console, capsys) == {"changed": True, "enrolled": True}
+    assert not (console / "password").exists()
+    assert enrol(console, capsys) == {"changed": False, "enrolled": True}
+
+
+def test_a_dry_run_needs_no_mokutil_and_a_run_says_that_it_does(
+    console: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (console / "mokutil").unlink()
+    monkeypatch.setenv("PATH", str(console))
+    assert enrol(console, capsys, check=True) == {"changed": True, "enrolled": False}
+    assert "mokutil" in enrol(console, capsys)["msg"]
 
 
 def test_a_request_has_a_password_that_root_alone_can_read(console: Path) -> None:

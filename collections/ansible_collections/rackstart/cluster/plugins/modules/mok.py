@@ -89,6 +89,8 @@ def main() -> None:
         if module.check_mode:
             module.exit_json(changed=True, enrolled=False)
         module.fail_json(msg=f"There is no {certificate}: DKMS has built and signed nothing. Look at dkms status and /var/lib/dkms.")
+    if not module.get_bin_path("mokutil", required=not module.check_mode):  # a package that a dry run has not installed
+        module.exit_json(changed=True, enrolled=False)
     told = mokutil("--test-key", str(certificate))
     if "is already enrolled" in told or "Already in kernel trusted keyring" in told:
         known = password_file.exists()
