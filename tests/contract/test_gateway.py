@@ -1,5 +1,6 @@
 """The gateway's configuration in a real HAProxy, before engines of two replicas that say what they got."""
 
+import contextlib
 import json
 import os
 import re
@@ -32,7 +33,7 @@ from tests.loopback import free
 CHAT, SERVED, OTHER = "/v1/chat/completions", "org/tiny:1", "other"
 PROMPT, QUERY = "what-nobody-else-may-read", "api_key=in-a-query"
 LATER = 1 << 40
-BODY = 4096
+BODY, CONNECTIONS = 4096, 64
 KEYS = {
     "rk-good": gateway_keys.Key("", "good"),
     "rk-old": gateway_keys.Key("", "old", expires=1),
@@ -119,7 +120,7 @@ class Gateway:
             "runtime": f"ipv4@127.0.0.1:{self.runtime}",
             "keys": str(keys),
             "body": BODY,
-            "connections": 64,
+            "connections": CONNECTIONS,
             "answer": 60,
         }
         file = folder / "haproxy.cfg"
@@ -167,6 +168,18 @@ class Gateway:
         response = connection.getresponse()
         text = response.read()
         return response.status, json.loads(text) if text.startswith(b"{") else text, response
+
+    def look(self, path: str, timeout: int = 60) -> tuple[int, bytes]:
+        """Status and body at the port of probes and metrics."""
+        connection = HTTPConnection("127.0.0.1", self.health, timeout=timeout)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+    def connected(self) -> int:
+        """Connections of clients."""
+        rows = [row.split(",") for row in self.tell("show stat").splitlines()]
+        return next(int(row[4]) for row in rows if row[:2] == ["_api", "FRONTEND"])
 
     def chat(self, key: str, **fields: Any) -> tuple[int, Any, HTTPResponse]:
         return self.ask("POST", CHAT, key, {"model": SERVED, "messages": [{"role": "user", "content": PROMPT}], **fields})
@@ -361,15 +374,22 @@ def test_the_log_has_neither_keys_nor_prompts(proxy: Gateway) -> None:
 
 
 def test_health_is_of_its_own_port(proxy: Gateway) -> None:
-    def get(path: str) -> tuple[int, bytes]:
-        connection = HTTPConnection("127.0.0.1", proxy.health, timeout=60)
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read()
+    assert proxy.look("/healthz")[0] == 200
+    assert b"haproxy_backend_active_servers" in proxy.look("/metrics")[1]
+    assert proxy.look("/anything")[0] == 404
 
-    assert get("/healthz")[0] == 200
-    assert b"haproxy_backend_active_servers" in get("/metrics")[1]
-    assert get("/anything")[0] == 404
+
+def test_it_is_healthy_while_clients_hold_every_connection(proxy: Gateway) -> None:
+    """Else its probes fail, it is restarted, and the other replica gets its load too."""
+    with contextlib.ExitStack() as held:
+        for _ in range(CONNECTIONS + 8):
+            held.enter_context(socket.create_connection(("127.0.0.1", proxy.port), timeout=10))
+        deadline = time.monotonic() + 10  # sooner than one that sends nothing is ended
+        while proxy.connected() < CONNECTIONS:
+            assert time.monotonic() < deadline
+        assert proxy.look("/healthz", timeout=5)[0] == 200
+        assert proxy.connected() == CONNECTIONS
+    assert proxy.chat("rk-good")[0] == 200
 
 
 class Cluster:

@@ -12,6 +12,7 @@ Model = dict[str, t.Any]
 
 HEADERS = 16 * 1024  # bytes that a request's headers may have
 RUNTIME_PORT = 9999  # on the pod's own loopback, which a port-forward reaches
+SPARE = 64  # connections that are left to probes and metrics when clients have all of theirs
 PERIOD = 60  # seconds over which a client's requests are counted
 # Nothing but these, as they stand: a path that would have to be decoded or cleaned first is another one.
 ROUTES = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
@@ -22,7 +23,7 @@ LISTING = '{"object": "list", "data": [%[var(txn.list),rtrim(\',\')]]}'
 
 
 class Settings(t.TypedDict):
-    """bind: address, and its TLS options; body: bytes of one at most; connections: at once; answer: seconds until it begins."""
+    """bind: address, and its TLS options; body: bytes of one at most; connections: of clients at once; answer: seconds until it begins."""
 
     bind: str
     health: str
@@ -62,7 +63,7 @@ def _global(settings: Settings) -> list[str]:
     return [
         "global",
         "log stdout format raw local0",
-        f"maxconn {settings['connections']}",
+        f"maxconn {settings['connections'] + SPARE}",
         # The model's name is read from the body, which has to be in one buffer whole for that.
         f"tune.bufsize {settings['body'] + 2 * HEADERS}",
         f"tune.maxrewrite {HEADERS}",
@@ -112,6 +113,7 @@ def _frontend(models: list[Model], settings: Settings) -> list[str]:
     return [
         "frontend _api",
         f"bind {settings['bind']}",
+        f"maxconn {settings['connections']}",
         # No query, no header and nothing of the body: neither a key nor a prompt is ever in it.
         'log-format "%ci %[var(txn.client)] %HM %[var(txn.path)] %b/%s %ST %B bytes %TR/%Tw/%Tc/%Tr/%Ta ms %tsc"',
         f"acl listing path -m str {MODELS}",

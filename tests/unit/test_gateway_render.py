@@ -1,0 +1,30 @@
+"""What the gateway's replicas are told and given, as far as no HAProxy is needed to see that it is right."""
+
+from typing import Any
+
+from ansible_collections.rackstart.cluster.plugins.module_utils import gateway, gateway_objects
+
+MODEL = {"name": "tiny", "served_name": "org/tiny:1", "engine": "vllm", "replicas": 2}
+SETTINGS: gateway_objects.Settings = {
+    "image": "i", "replicas": 2, "node_port": 30443, "body_mib": 4, "connections": 512, "answer": 600, "marks": [],
+}  # fmt: skip
+
+
+def sections(**changed: Any) -> dict[str, list[str]]:
+    """Lines of haproxy.cfg, by the head of their section."""
+    found: dict[str, list[str]] = {}
+    settings: Any = {**SETTINGS, **changed}
+    head = ""
+    for line in gateway_objects.configuration([MODEL], settings).splitlines():
+        if line.startswith(" "):
+            found[head].append(line.strip())
+        else:
+            head = line
+            found[head] = []
+    return found
+
+
+def test_clients_cannot_take_the_connections_of_probes_and_metrics() -> None:
+    found = sections(connections=100)
+    assert "maxconn 100" in found["frontend _api"]
+    assert f"maxconn {100 + gateway.SPARE}" in found["global"]
