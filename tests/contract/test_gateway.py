@@ -55,6 +55,7 @@ class Engine(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), handler or Handler)
         self.got: list[tuple[str, str, dict[str, str]]] = []
         self.go_on, self.held = threading.Event(), threading.Event()
+        self.late = 0.0  # seconds until a check of its health is answered
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, *_: object) -> None:
@@ -67,6 +68,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/health":
+            time.sleep(self.server.late)
             self.answer(b"")
         else:
             self.do_POST()
@@ -137,7 +139,7 @@ class Gateway:
     def _until_up(self) -> None:
         """Until both replicas of the one model count as up, and that of the other as down."""
         deadline = time.monotonic() + 60
-        while [row[17] for row in self._rows()] != ["DOWN", "UP", "UP"]:
+        while self.states() != ["DOWN", "UP", "UP"]:
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
 
@@ -147,6 +149,10 @@ class Gateway:
             return sorted(row.split(",") for row in self.tell("show stat -1 4 -1").splitlines() if not row.startswith("#") and row)
         except OSError:
             return []
+
+    def states(self) -> list[str]:
+        """Of the other model's replica and both of the one, as their checks have them; one that has just failed is UP 2/3."""
+        return [row[17] for row in self._rows()]
 
     def tell(self, command: str) -> str:
         """Answer of the runtime API."""
@@ -325,6 +331,19 @@ def test_a_replica_that_is_gone_is_announced_before_its_check_has_failed(tmp_pat
         proxy.end()
     said = {(status, body["error"]["code"], response.headers["Retry-After"]) for status, body, response in answers}
     assert said == {(503, "unavailable", "30")}
+
+
+def test_a_replica_that_is_late_with_its_check_is_kept(proxy: Gateway) -> None:
+    for engine in proxy.engines:
+        engine.late = 3
+    try:
+        end = time.monotonic() + 8
+        while time.monotonic() < end:
+            assert proxy.states() == ["DOWN", "UP", "UP"]
+            time.sleep(0.2)
+    finally:
+        for engine in proxy.engines:
+            engine.late = 0
 
 
 def test_a_stream_s_first_piece_comes_before_the_next_is_sent(proxy: Gateway) -> None:

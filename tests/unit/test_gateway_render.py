@@ -28,3 +28,9 @@ def test_clients_cannot_take_the_connections_of_probes_and_metrics() -> None:
     found = sections(connections=100)
     assert "maxconn 100" in found["frontend _api"]
     assert f"maxconn {100 + gateway.SPARE}" in found["global"]
+
+
+def test_a_busy_engine_has_time_to_answer_its_check() -> None:
+    found = sections()
+    assert "timeout check 5s" in found["defaults"]
+    assert "default-server check inter 2s fall 3 rise 1" in found["backend tiny"]

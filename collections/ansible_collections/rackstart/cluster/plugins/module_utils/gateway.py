@@ -82,6 +82,7 @@ def _defaults(settings: Settings) -> list[str]:
         "log global",
         "option http-no-delay",  # each piece of a stream goes on at once
         "timeout connect 5s",
+        "timeout check 5s",  # without it a check would end after its interval, and a busy engine with it
         "timeout http-request 30s",
         "timeout http-keep-alive 60s",
         "timeout client 60s",
@@ -168,7 +169,7 @@ def _backend(model: Model) -> list[str]:
         f"http-check send meth GET uri {model['health']}",
         error(*UNAVAILABLE, f"if {{ nbsrv({name}) eq 0 }}", AGAIN),
         'http-request set-header Authorization "Bearer ${ENGINE_KEY}"',
-        "default-server check inter 2s fall 2 rise 1",
+        "default-server check inter 2s fall 3 rise 1",
         *model["servers"],
     ]
 
