@@ -34,3 +34,8 @@ def test_a_busy_engine_has_time_to_answer_its_check() -> None:
     found = sections()
     assert "timeout check 5s" in found["defaults"]
     assert "default-server check inter 2s fall 3 rise 1" in found["backend tiny"]
+
+
+def test_memory_is_there_for_both_buffers_of_every_connection() -> None:
+    [container] = gateway_objects.deployment(SETTINGS, "")["spec"]["template"]["spec"]["containers"]
+    assert int(container["resources"]["limits"]["memory"].removesuffix("Mi")) > 2 * SETTINGS["connections"] * SETTINGS["body_mib"]

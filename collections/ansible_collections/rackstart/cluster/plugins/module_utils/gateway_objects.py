@@ -70,7 +70,7 @@ def _meta() -> Object:
 
 
 def _container(settings: Settings) -> Object:
-    most = 256 + settings["connections"] * settings["body_mib"]  # every connection under way may hold one body
+    most = 256 + 2 * settings["connections"] * settings["body_mib"]  # HAProxy has a buffer for either direction of each connection
     probe = {"httpGet": {"path": "/healthz", "port": "health"}, "timeoutSeconds": 5}
     return {
         "name": "haproxy",
