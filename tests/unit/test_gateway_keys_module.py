@@ -96,6 +96,32 @@ def test_a_replica_that_is_not_ready_is_named_to_who_ends_a_key(monkeypatch: pyt
     assert module.tell(Cluster([OLD]), [OLD], 1) == (["gateway-0", "gateway-1"], True)  # type: ignore[arg-type]
 
 
+def test_a_replica_on_its_way_out_is_told_too_and_need_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its clients' open connections go on with the keys that it has."""
+    cluster: Any = Cluster([OLD])
+    stays = cluster.list()
+
+    def leaving(name: str, state: str) -> dict[str, Any]:
+        meta = {"name": name, "namespace": "llm", "deletionTimestamp": "2026-11-24T00:00:00Z"}
+        return {"metadata": meta, "status": {"containerStatuses": [{"state": {state: {}}}]}}
+
+    going = [leaving("gateway-going", "running"), leaving("gateway-silent", "running"), leaving("gateway-over", "terminated")]
+    asked: list[str] = []
+
+    def told(_: object, pod: str, *__: object) -> bool:
+        asked.append(pod)
+        if pod == "gateway-silent":
+            raise api.ClusterError("no answer")
+        return True
+
+    monkeypatch.setattr(cluster, "list", lambda *_: [*going, *stays])
+    monkeypatch.setattr(gateway_replicas, "told", told)
+    assert module.tell(cluster, [OLD], 1) == (["gateway-0", "gateway-1"], True)
+    assert sorted(asked) == ["gateway-0", "gateway-1", "gateway-going", "gateway-silent"]
+    assert set(cluster.patched) == {"gateway-0", "gateway-1"}
+    assert gateway_replicas.ready(cluster) == ["gateway-0", "gateway-1"]
+
+
 def test_the_copy_that_a_replica_starts_with_is_renewed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """On its node: by a change of the pod, before the replica is told; also of one that is not ready, which may be starting over."""
     cluster: Any = Cluster([OLD], ready=1)

@@ -131,24 +131,33 @@ def store(cluster: api.Cluster, changed: Callable[[list[Key], bool], list[Key]],
 
 
 def tell(cluster: api.Cluster, keys: list[Key], budget: int) -> tuple[list[str], bool]:
-    """Names of the replicas that hold the keys, and whether one of them did not before. budget: seconds, 0 for those that are ready now."""
+    """Names of the replicas that hold the keys, and whether one of them did not before. budget: seconds, 0 for those that are ready now.
+
+    One on its way out is told as well, since clients' open connections still lead to it, but may be gone before that.
+    """
     done: dict[str, t.Any] = {}
     problem: dict[str, t.Any] = {}
+    last: set[str] = set()  # on their way out, and told
 
     def one(pod: api.Object) -> tuple[str, bool | str]:
         name = pod["metadata"]["name"]
+        leaving = gateway_replicas.leaving(pod)
         try:
-            gateway_replicas.refresh(cluster, pod, keys)  # first, and also of one that is starting over
-            return name, gateway_replicas.told(cluster, name, keys) if workloads.pod_ready(pod) else "is not ready"
+            if not leaving:
+                gateway_replicas.refresh(cluster, pod, keys)  # first, and also of one that is starting over
+            return name, gateway_replicas.told(cluster, name, keys) if leaving or workloads.pod_ready(pod) else "is not ready"
         except (api.ClusterError, *api.ERRORS) as error:
             return name, api.said(error)
 
     def look() -> bool | None:
         problem.clear()
-        left = [pod for pod in gateway_replicas.found(cluster) if pod["metadata"]["name"] not in done]
+        left = [pod for pod in gateway_replicas.found(cluster) if pod["metadata"]["name"] not in done.keys() | last]
         with concurrent.futures.ThreadPoolExecutor(gateway_replicas.AT_ONCE) as pool:
-            for name, said in pool.map(one, left):
-                (problem if isinstance(said, str) else done)[name] = said
+            for pod, (name, said) in zip(left, pool.map(one, left), strict=True):
+                if not gateway_replicas.leaving(pod):
+                    (problem if isinstance(said, str) else done)[name] = said
+                elif not isinstance(said, str):
+                    last.add(name)
         return None if problem and budget else True
 
     advice = f"Delete what does not answer: kubectl --namespace {pods.NAMESPACE} delete pod"
