@@ -291,6 +291,16 @@ def test_the_model_is_read_from_the_body(proxy: Gateway, body: bytes, status: in
     assert len(proxy.forwarded) == (status == 200)
 
 
+def test_numbers_of_any_size_cost_no_time(proxy: Gateway) -> None:
+    """CVE-2025-11230: HAProxies before its fix multiply by ten as often as an exponent says, and answer nobody meanwhile."""
+    began = time.monotonic()
+    body = b'{"a": [' + b", ".join([b"1e999999999"] * 100) + b'], "model": "org/tiny:1"}'
+    assert proxy.ask("POST", CHAT, "rk-good", body)[0] == 200
+    assert time.monotonic() - began < 10
+    assert proxy.process.poll() is None
+    assert proxy.chat("rk-good")[0] == 200
+
+
 def test_a_body_in_chunks_is_bound_too(proxy: Gateway) -> None:
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as connection:
         connection.sendall(
