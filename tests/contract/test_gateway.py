@@ -282,6 +282,8 @@ def test_models_are_listed_for_who_has_a_key(proxy: Gateway) -> None:
         (b'{"x": {"model": "org/tiny:1"}}', 400),
         (b'{"model": "org/tiny:1 "}', 404),
         (b'{"model": ["org/tiny:1"]}', 400),
+        (rb'{"model": "org\/tiny:1"}', 400),
+        (rb'{"model": "org\\/tiny:1"}', 404),
         (b'{"messages": ["' + b"x" * 3000 + b'"], "model": "org/tiny:1"}', 200),
         (b'{"messages": ["' + b"x" * BODY + b'"], "model": "org/tiny:1"}', 413),
     ],
@@ -289,6 +291,11 @@ def test_models_are_listed_for_who_has_a_key(proxy: Gateway) -> None:
 def test_the_model_is_read_from_the_body(proxy: Gateway, body: bytes, status: int) -> None:
     assert proxy.ask("POST", CHAT, "rk-good", body)[0] == status
     assert len(proxy.forwarded) == (status == 200)
+
+
+def test_who_escapes_slashes_is_told_so(proxy: Gateway) -> None:
+    _, body, _ = proxy.ask("POST", CHAT, "rk-good", rb'{"model": "org\/tiny:1"}')
+    assert "JSON_UNESCAPED_SLASHES" in body["error"]["message"]
 
 
 def test_numbers_of_any_size_cost_no_time(proxy: Gateway) -> None:

@@ -39,3 +39,9 @@ def test_a_busy_engine_has_time_to_answer_its_check() -> None:
 def test_memory_is_there_for_both_buffers_of_every_connection() -> None:
     [container] = gateway_objects.deployment(SETTINGS, "")["spec"]["template"]["spec"]["containers"]
     assert int(container["resources"]["limits"]["memory"].removesuffix("Mi")) > 2 * SETTINGS["connections"] * SETTINGS["body_mib"]
+
+
+def test_who_escapes_the_slashes_of_a_name_is_told_so() -> None:
+    [rule] = [line for line in sections()["frontend _api"] if "no_model" in line]
+    assert rule.startswith("http-request return status 400")
+    assert "JSON_UNESCAPED_SLASHES" in rule

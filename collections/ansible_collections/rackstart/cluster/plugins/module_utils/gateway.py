@@ -18,6 +18,10 @@ PERIOD = 60  # seconds over which a client's requests are counted
 ROUTES = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 MODELS = "/v1/models"
 UNAVAILABLE, AGAIN = (503, "No replica of this model is ready.", "unavailable"), {"Retry-After": "30"}
+NO_MODEL = (
+    "The body is no JSON object with a model, or has a backslash before a slash in the name of it: "
+    "write the slash alone (in PHP: JSON_UNESCAPED_SLASHES)."
+)
 BEARER = {"WWW-Authenticate": "Bearer"}
 LISTING = '{"object": "list", "data": [%[var(txn.list),rtrim(\',\')]]}'
 
@@ -146,7 +150,8 @@ def _frontend(models: list[Model], settings: Settings) -> list[str]:
         "http-request wait-for-body time 30s",
         error(413, too_large, "too_large", f"if {{ req.body_len gt {settings['body']} }}"),
         "http-request set-var(txn.model) req.body,json_query('$.model')",
-        error(400, "The body is no JSON object with a model.", "no_model", "unless { var(txn.model) -m found }"),
+        # Not repaired by a regsub of the whole body: millions of slashes in one would hold up the thread that looks for them.
+        error(400, NO_MODEL, "no_model", "unless { var(txn.model) -m found }"),
         error(404, "There is no such model; GET /v1/models lists them.", "model_not_found", f"unless {{ var(txn.model) -m str {names} }}"),
         *(
             error(
