@@ -42,6 +42,10 @@ options:
     type: list
     elements: str
     default: []
+  served:
+    description: Served names of all models; when given, O(models) may name no other.
+    type: list
+    elements: str
   rate:
     description: Requests a minute that each replica of the gateway lets through; 0 for any number.
     type: int
@@ -99,6 +103,9 @@ def change(params: dict[str, t.Any], keys: list[Key], given: bool, now: int) -> 
         return keys
     if state == "absent":
         return gateway_keys.revoked(keys, client)
+    strange = [model for model in params["models"] if params["served"] is not None and model not in params["served"]]
+    if strange:
+        raise KeyProblem(f"no model is served as {strange[0]}; served: {', '.join(params['served']) or 'none'}")
     new = Key(params["sha256"], client, params["expires"], params["rate"], tuple(params["models"]), now)
     if state == "rotated":
         return gateway_keys.rotated(keys, new, params["overlap"], now)
@@ -188,6 +195,7 @@ def main() -> None:
             "client": {"type": "str", "default": ""},
             "sha256": {"type": "str", "default": ""},
             "models": {"type": "list", "elements": "str", "default": []},
+            "served": {"type": "list", "elements": "str"},
             "rate": {"type": "int", "default": 0},
             "expires": {"type": "int", "default": 0},
             "overlap": {"type": "int", "default": 0},
