@@ -1,6 +1,7 @@
 """The gateway's configuration in a real HAProxy, before engines of two replicas that say what they got."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -44,8 +45,13 @@ KEYS = {
 }
 
 
+def hashed(key: str) -> str:
+    """What the gateway keeps of a key."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
 def line(key: str, record: gateway_keys.Key) -> str:
-    return gateway_keys.line(replace(record, sha256=gateway_keys.hashed(key)))
+    return gateway_keys.line(replace(record, sha256=hashed(key)))
 
 
 class Engine(ThreadingHTTPServer):
@@ -248,7 +254,7 @@ def test_nothing_but_the_allowlist_answers(proxy: Gateway) -> None:
         ("", 401, "invalid_api_key"),
         ("rk-no", 401, "invalid_api_key"),
         ("rs-engine", 401, "invalid_api_key"),
-        (gateway_keys.hashed("rk-good"), 401, "invalid_api_key"),
+        (hashed("rk-good"), 401, "invalid_api_key"),
         ("rk-old", 401, "invalid_api_key"),
         ("rk-other", 403, "model_not_allowed"),
     ],
@@ -390,7 +396,7 @@ def test_keys_come_and_go_in_a_running_gateway(proxy: Gateway) -> None:
     assert proxy.chat("rk-new")[0] == 401
     proxy.tell(f"add map {keys} {line('rk-new', gateway_keys.Key('', 'new'))}")
     assert proxy.chat("rk-new")[0] == 200
-    proxy.tell(f"del map {keys} {gateway_keys.hashed('rk-new')}")
+    proxy.tell(f"del map {keys} {hashed('rk-new')}")
     assert proxy.chat("rk-new")[0] == 401
 
 
@@ -449,8 +455,8 @@ class Cluster:
 
 def test_a_replica_is_told_of_all_keys_at_once_and_of_a_difference_only(proxy: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway_objects, "KEYS_PATH", str(proxy.log.parent / "keys.map"))
-    before = [replace(record, sha256=gateway_keys.hashed(key)) for key, record in KEYS.items()]
-    after = [*before[1:], gateway_keys.Key(gateway_keys.hashed("rk-told"), "told", models=(SERVED,), rate=9)]
+    before = [replace(record, sha256=hashed(key)) for key, record in KEYS.items()]
+    after = [*before[1:], gateway_keys.Key(hashed("rk-told"), "told", models=(SERVED,), rate=9)]
     cluster: Any = Cluster(proxy, after)
     assert gateway_replicas.problems(cluster) == {"one": "2 keys differ from the Secret's"}
     assert [gateway_replicas.told(cluster, "one", keys) for keys in (before, after, after)] == [False, True, False]

@@ -190,6 +190,11 @@ def test_a_key_is_for_models_that_are_served(state: str, before: list[gateway_ke
         assert [key.models for key in kept if key.models] == [("org/tiny:1",)]
 
 
+def test_rackstart_s_own_client_is_named_here_alone() -> None:
+    own = {"state": "own", "client": "", "sha256": "d" * 64, "models": [], "served": None, "rate": 0, "expires": 0}
+    assert [key.client for key in module.change(own, [OLD], True, 0)] == ["old", gateway_keys.OWN]
+
+
 @pytest.mark.parametrize(
     ("asked", "served"),
     [

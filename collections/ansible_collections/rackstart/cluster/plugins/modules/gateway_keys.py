@@ -30,7 +30,7 @@ options:
     choices: [present, first, rotated, absent, own, listed]
     required: true
   client:
-    description: Name of the client, as the gateway's log shows it.
+    description: Name of the client, as the gateway's log shows it; of no meaning for C(own) and C(listed).
     type: str
     default: ""
   sha256:
@@ -98,7 +98,7 @@ GIVEN = "rackstart.io/first-key"  # annotation of the Secret once any client was
 
 def change(params: dict[str, t.Any], keys: list[Key], given: bool, now: int) -> list[Key]:
     """The keys after what was asked. given: whether any client was given one ever. Raises KeyProblem."""
-    state, client = params["state"], params["client"]
+    state, client = params["state"], gateway_keys.OWN if params["state"] == "own" else params["client"]
     if state == "listed" or (state == "first" and given):
         return keys
     if state == "absent":
