@@ -38,7 +38,7 @@ def find(project: Project, name: str) -> Target:
     if model is None:
         raise ConfigurationError(f"model {name} was in the last verdict and is not in the inventory; run verify")
     seen: Any = next(gate.seen for gate in last.gates if (gate.id, gate.target) == ("replica.count", name))
-    hardware = _hardware(project, int(model["gpus_per_replica"]))
+    hardware = _hardware(project, model)
     return Target(name, str(model["served_name"]), urls[name], int(seen["ready"]), int(model["context_length"]), hardware)
 
 
@@ -52,7 +52,16 @@ def authority(project: Project, folder: Path) -> Path:
     return together
 
 
-def _hardware(project: Project, gpus: int) -> str:
-    hosts = inventory.load(project).groups.get("gpu", ())
-    sizes = sorted({str(inventory.variable(project, "gpu_memory_mib", host)) for host in hosts})
+def _hardware(project: Project, model: dict[str, Any]) -> str:
+    """GPUs of a replica, by the hosts in service that the model may run on."""
+    gpus, wanted = int(model["gpus_per_replica"]), (model.get("node_selector") or {}).items()
+    if not gpus:
+        return "no GPU"
+    known = inventory.load(project)
+
+    def labels(host: str) -> dict[str, str]:
+        return {"gpu": "true", **(inventory.variable(project, "node_labels_extra", host) or {})}
+
+    pool = [host for host in known.groups.get("gpu", ()) if host not in known.out_of_service and wanted <= labels(host).items()]
+    sizes = sorted({str(inventory.variable(project, "gpu_memory_mib", host)) for host in pool})
     return f"{gpus} GPU of {' or '.join(sizes)} MiB for each replica"

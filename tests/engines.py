@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -107,7 +108,7 @@ def vllm_server(folder: Path) -> Iterator[int]:
 def gateway_before(folder: Path, ports: dict[str, int]) -> Iterator[int]:
     """The port of HAProxy as the gateway before the models at these ports, once it has found them up."""
     port, health, keys = free(), free(), folder / "keys.map"
-    keys.write_text(gateway_keys.line(gateway_keys.Key(gateway_keys.hashed(KEY), "client")) + "\n")
+    keys.write_text(gateway_keys.line(gateway_keys.Key(hashlib.sha256(KEY.encode()).hexdigest(), "client")) + "\n")
     models = [
         {
             "name": model["name"],

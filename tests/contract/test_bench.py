@@ -11,7 +11,7 @@ import pytest
 import yaml
 from ansible_collections.rackstart.cluster.plugins.module_utils import gateway_client, gateway_keys
 from rich.console import Console
-from test_gateway import SERVED, Gateway, Handler, with_tls
+from test_gateway import SERVED, Gateway, Handler, hashed, with_tls
 
 from rackstart import bench, bench_target, key
 from rackstart.paths import Project
@@ -71,7 +71,7 @@ def project(tmp_path: Path, proxy: Gateway, monkeypatch: pytest.MonkeyPatch) -> 
             record = gateway_keys.Key(told["sha256"], told["client"], told["expires"], told["rate"], tuple(told["models"]))
             proxy.tell(f"add map {keys} {gateway_keys.line(record)}")
         else:
-            proxy.tell(f"del map {keys} {gateway_keys.hashed(SECRETS[-1])}")
+            proxy.tell(f"del map {keys} {hashed(SECRETS[-1])}")
         return key.Answer([], ["one"], secret)
 
     target = bench_target.Target("tiny", SERVED, f"https://127.0.0.1:{proxy.port}/v1", 2, 64, "a test")

@@ -1,5 +1,7 @@
 """The gateway's configuration in a real HAProxy, before engines of two replicas that say what they got."""
 
+import contextlib
+import hashlib
 import json
 import os
 import re
@@ -32,7 +34,7 @@ from tests.loopback import free
 CHAT, SERVED, OTHER = "/v1/chat/completions", "org/tiny:1", "other"
 PROMPT, QUERY = "what-nobody-else-may-read", "api_key=in-a-query"
 LATER = 1 << 40
-BODY = 4096
+BODY, CONNECTIONS = 4096, 64
 KEYS = {
     "rk-good": gateway_keys.Key("", "good"),
     "rk-old": gateway_keys.Key("", "old", expires=1),
@@ -43,8 +45,13 @@ KEYS = {
 }
 
 
+def hashed(key: str) -> str:
+    """What the gateway keeps of a key."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
 def line(key: str, record: gateway_keys.Key) -> str:
-    return gateway_keys.line(replace(record, sha256=gateway_keys.hashed(key)))
+    return gateway_keys.line(replace(record, sha256=hashed(key)))
 
 
 class Engine(ThreadingHTTPServer):
@@ -54,6 +61,7 @@ class Engine(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), handler or Handler)
         self.got: list[tuple[str, str, dict[str, str]]] = []
         self.go_on, self.held = threading.Event(), threading.Event()
+        self.late = 0.0  # seconds until a check of its health is answered
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, *_: object) -> None:
@@ -66,6 +74,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/health":
+            time.sleep(self.server.late)
             self.answer(b"")
         else:
             self.do_POST()
@@ -119,7 +128,7 @@ class Gateway:
             "runtime": f"ipv4@127.0.0.1:{self.runtime}",
             "keys": str(keys),
             "body": BODY,
-            "connections": 64,
+            "connections": CONNECTIONS,
             "answer": 60,
         }
         file = folder / "haproxy.cfg"
@@ -136,7 +145,7 @@ class Gateway:
     def _until_up(self) -> None:
         """Until both replicas of the one model count as up, and that of the other as down."""
         deadline = time.monotonic() + 60
-        while [row[17] for row in self._rows()] != ["DOWN", "UP", "UP"]:
+        while self.states() != ["DOWN", "UP", "UP"]:
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
 
@@ -146,6 +155,10 @@ class Gateway:
             return sorted(row.split(",") for row in self.tell("show stat -1 4 -1").splitlines() if not row.startswith("#") and row)
         except OSError:
             return []
+
+    def states(self) -> list[str]:
+        """Of the other model's replica and both of the one, as their checks have them; one that has just failed is UP 2/3."""
+        return [row[17] for row in self._rows()]
 
     def tell(self, command: str) -> str:
         """Answer of the runtime API."""
@@ -167,6 +180,18 @@ class Gateway:
         response = connection.getresponse()
         text = response.read()
         return response.status, json.loads(text) if text.startswith(b"{") else text, response
+
+    def look(self, path: str, timeout: int = 60) -> tuple[int, bytes]:
+        """Status and body at the port of probes and metrics."""
+        connection = HTTPConnection("127.0.0.1", self.health, timeout=timeout)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+    def connected(self) -> int:
+        """Connections of clients."""
+        rows = [row.split(",") for row in self.tell("show stat").splitlines()]
+        return next(int(row[4]) for row in rows if row[:2] == ["_api", "FRONTEND"])
 
     def chat(self, key: str, **fields: Any) -> tuple[int, Any, HTTPResponse]:
         return self.ask("POST", CHAT, key, {"model": SERVED, "messages": [{"role": "user", "content": PROMPT}], **fields})
@@ -229,7 +254,7 @@ def test_nothing_but_the_allowlist_answers(proxy: Gateway) -> None:
         ("", 401, "invalid_api_key"),
         ("rk-no", 401, "invalid_api_key"),
         ("rs-engine", 401, "invalid_api_key"),
-        (gateway_keys.hashed("rk-good"), 401, "invalid_api_key"),
+        (hashed("rk-good"), 401, "invalid_api_key"),
         ("rk-old", 401, "invalid_api_key"),
         ("rk-other", 403, "model_not_allowed"),
     ],
@@ -263,6 +288,8 @@ def test_models_are_listed_for_who_has_a_key(proxy: Gateway) -> None:
         (b'{"x": {"model": "org/tiny:1"}}', 400),
         (b'{"model": "org/tiny:1 "}', 404),
         (b'{"model": ["org/tiny:1"]}', 400),
+        (rb'{"model": "org\/tiny:1"}', 400),
+        (rb'{"model": "org\\/tiny:1"}', 404),
         (b'{"messages": ["' + b"x" * 3000 + b'"], "model": "org/tiny:1"}', 200),
         (b'{"messages": ["' + b"x" * BODY + b'"], "model": "org/tiny:1"}', 413),
     ],
@@ -270,6 +297,21 @@ def test_models_are_listed_for_who_has_a_key(proxy: Gateway) -> None:
 def test_the_model_is_read_from_the_body(proxy: Gateway, body: bytes, status: int) -> None:
     assert proxy.ask("POST", CHAT, "rk-good", body)[0] == status
     assert len(proxy.forwarded) == (status == 200)
+
+
+def test_who_escapes_slashes_is_told_so(proxy: Gateway) -> None:
+    _, body, _ = proxy.ask("POST", CHAT, "rk-good", rb'{"model": "org\/tiny:1"}')
+    assert "JSON_UNESCAPED_SLASHES" in body["error"]["message"]
+
+
+def test_numbers_of_any_size_cost_no_time(proxy: Gateway) -> None:
+    """CVE-2025-11230: HAProxies before its fix multiply by ten as often as an exponent says, and answer nobody meanwhile."""
+    began = time.monotonic()
+    body = b'{"a": [' + b", ".join([b"1e999999999"] * 100) + b'], "model": "org/tiny:1"}'
+    assert proxy.ask("POST", CHAT, "rk-good", body)[0] == 200
+    assert time.monotonic() - began < 10
+    assert proxy.process.poll() is None
+    assert proxy.chat("rk-good")[0] == 200
 
 
 def test_a_body_in_chunks_is_bound_too(proxy: Gateway) -> None:
@@ -314,6 +356,19 @@ def test_a_replica_that_is_gone_is_announced_before_its_check_has_failed(tmp_pat
     assert said == {(503, "unavailable", "30")}
 
 
+def test_a_replica_that_is_late_with_its_check_is_kept(proxy: Gateway) -> None:
+    for engine in proxy.engines:
+        engine.late = 3
+    try:
+        end = time.monotonic() + 8
+        while time.monotonic() < end:
+            assert proxy.states() == ["DOWN", "UP", "UP"]
+            time.sleep(0.2)
+    finally:
+        for engine in proxy.engines:
+            engine.late = 0
+
+
 def test_a_stream_s_first_piece_comes_before_the_next_is_sent(proxy: Gateway) -> None:
     connection = HTTPConnection("127.0.0.1", proxy.port, timeout=60)
     body = json.dumps({"model": SERVED, "stream": True})
@@ -341,7 +396,7 @@ def test_keys_come_and_go_in_a_running_gateway(proxy: Gateway) -> None:
     assert proxy.chat("rk-new")[0] == 401
     proxy.tell(f"add map {keys} {line('rk-new', gateway_keys.Key('', 'new'))}")
     assert proxy.chat("rk-new")[0] == 200
-    proxy.tell(f"del map {keys} {gateway_keys.hashed('rk-new')}")
+    proxy.tell(f"del map {keys} {hashed('rk-new')}")
     assert proxy.chat("rk-new")[0] == 401
 
 
@@ -361,15 +416,22 @@ def test_the_log_has_neither_keys_nor_prompts(proxy: Gateway) -> None:
 
 
 def test_health_is_of_its_own_port(proxy: Gateway) -> None:
-    def get(path: str) -> tuple[int, bytes]:
-        connection = HTTPConnection("127.0.0.1", proxy.health, timeout=60)
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read()
+    assert proxy.look("/healthz")[0] == 200
+    assert b"haproxy_backend_active_servers" in proxy.look("/metrics")[1]
+    assert proxy.look("/anything")[0] == 404
 
-    assert get("/healthz")[0] == 200
-    assert b"haproxy_backend_active_servers" in get("/metrics")[1]
-    assert get("/anything")[0] == 404
+
+def test_it_is_healthy_while_clients_hold_every_connection(proxy: Gateway) -> None:
+    """Else its probes fail, it is restarted, and the other replica gets its load too."""
+    with contextlib.ExitStack() as held:
+        for _ in range(CONNECTIONS + 8):
+            held.enter_context(socket.create_connection(("127.0.0.1", proxy.port), timeout=10))
+        deadline = time.monotonic() + 10  # sooner than one that sends nothing is ended
+        while proxy.connected() < CONNECTIONS:
+            assert time.monotonic() < deadline
+        assert proxy.look("/healthz", timeout=5)[0] == 200
+        assert proxy.connected() == CONNECTIONS
+    assert proxy.chat("rk-good")[0] == 200
 
 
 class Cluster:
@@ -393,8 +455,8 @@ class Cluster:
 
 def test_a_replica_is_told_of_all_keys_at_once_and_of_a_difference_only(proxy: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway_objects, "KEYS_PATH", str(proxy.log.parent / "keys.map"))
-    before = [replace(record, sha256=gateway_keys.hashed(key)) for key, record in KEYS.items()]
-    after = [*before[1:], gateway_keys.Key(gateway_keys.hashed("rk-told"), "told", models=(SERVED,), rate=9)]
+    before = [replace(record, sha256=hashed(key)) for key, record in KEYS.items()]
+    after = [*before[1:], gateway_keys.Key(hashed("rk-told"), "told", models=(SERVED,), rate=9)]
     cluster: Any = Cluster(proxy, after)
     assert gateway_replicas.problems(cluster) == {"one": "2 keys differ from the Secret's"}
     assert [gateway_replicas.told(cluster, "one", keys) for keys in (before, after, after)] == [False, True, False]

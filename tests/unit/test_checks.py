@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from ansible_collections.rackstart.cluster.plugins.module_utils import checks
+from ansible_collections.rackstart.cluster.plugins.module_utils import checks, volumes
 from ansible_collections.rackstart.cluster.plugins.module_utils.checks_table import CHECKS
 
 from rackstart import doctor
@@ -166,6 +166,9 @@ RED = [
     ("model.name", "models/vllm-a", {"models/0/name": "vllm-a"}),
     ("model.name", "models/Llama", {"models/0/name": "Llama"}),
     ("model.name", "models/gateway", {"models/0/name": "gateway"}),
+    ("model.name", "models/prometheus", {"models/0/name": "prometheus"}),
+    ("model.name", "models/checks", {"models/0/name": "checks"}),
+    ("model.name", f"models/{'a' * 47}", {"models/0/name": "a" * 47}),
     ("model.served_name", "models/llama", {"models/0/served_name": "a|b"}),
     ("model.served_name", "models/other", {"models": [LLAMA, LLAMA | {"name": "other"}]}),
     ("model.engine", "models/llama", {"models/0/engine": "tgi"}),
@@ -275,6 +278,13 @@ def test_one_fault_is_named_where_it_is(look: Look, check: str, target: str, cha
     (red,) = [entry for entry in found if (entry["id"], entry["target"], entry["ok"]) == (check, target, False)]
     assert red["remedy"]
     assert (red in checks.refused(found)) == (red["severity"] == "required")
+
+
+@pytest.mark.parametrize("name", ["a" * 46, "gateway-a", "checks-a", "a-vllm"])
+def test_a_name_that_is_taken_fits_into_every_label(look: Look, name: str) -> None:
+    (entry,) = [entry for entry in judged(look, {"models/0/name": name}) if entry["id"] == "model.name"]
+    assert entry["ok"]
+    assert len(volumes.claim(LLAMA | {"name": name}, "192.0.2.11", "/srv/models")) <= 63
 
 
 @pytest.mark.parametrize(

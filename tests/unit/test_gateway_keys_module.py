@@ -7,9 +7,14 @@ import hashlib
 from typing import Any
 
 import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from ansible_collections.rackstart.cluster.plugins.module_utils import api, gateway_keys, gateway_replicas
 from ansible_collections.rackstart.cluster.plugins.modules import gateway_keys as module
 from kubernetes.client.exceptions import ApiException
+
+from rackstart.paths import ROOT
 
 OLD, OTHERS, NEW, OWN = (
     gateway_keys.Key(digit * 64, name) for digit, name in (("a", "old"), ("b", "others"), ("c", "new"), ("d", gateway_keys.OWN))
@@ -96,6 +101,32 @@ def test_a_replica_that_is_not_ready_is_named_to_who_ends_a_key(monkeypatch: pyt
     assert module.tell(Cluster([OLD]), [OLD], 1) == (["gateway-0", "gateway-1"], True)  # type: ignore[arg-type]
 
 
+def test_a_replica_on_its_way_out_is_told_too_and_need_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its clients' open connections go on with the keys that it has."""
+    cluster: Any = Cluster([OLD])
+    stays = cluster.list()
+
+    def leaving(name: str, state: str) -> dict[str, Any]:
+        meta = {"name": name, "namespace": "llm", "deletionTimestamp": "2026-11-24T00:00:00Z"}
+        return {"metadata": meta, "status": {"containerStatuses": [{"state": {state: {}}}]}}
+
+    going = [leaving("gateway-going", "running"), leaving("gateway-silent", "running"), leaving("gateway-over", "terminated")]
+    asked: list[str] = []
+
+    def told(_: object, pod: str, *__: object) -> bool:
+        asked.append(pod)
+        if pod == "gateway-silent":
+            raise api.ClusterError("no answer")
+        return True
+
+    monkeypatch.setattr(cluster, "list", lambda *_: [*going, *stays])
+    monkeypatch.setattr(gateway_replicas, "told", told)
+    assert module.tell(cluster, [OLD], 1) == (["gateway-0", "gateway-1"], True)
+    assert sorted(asked) == ["gateway-0", "gateway-1", "gateway-going", "gateway-silent"]
+    assert set(cluster.patched) == {"gateway-0", "gateway-1"}
+    assert gateway_replicas.ready(cluster) == ["gateway-0", "gateway-1"]
+
+
 def test_the_copy_that_a_replica_starts_with_is_renewed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """On its node: by a change of the pod, before the replica is told; also of one that is not ready, which may be starting over."""
     cluster: Any = Cluster([OLD], ready=1)
@@ -120,7 +151,7 @@ def test_a_replica_that_goes_meanwhile_keeps_no_other_from_being_told(monkeypatc
 
 def first(cluster: Any) -> list[gateway_keys.Key]:
     """The keys once the first client was to be given one."""
-    params = {"state": "first", "client": "new", "sha256": "c" * 64, "models": [], "rate": 0, "expires": 0}
+    params = {"state": "first", "client": "new", "sha256": "c" * 64, "models": [], "served": None, "rate": 0, "expires": 0}
     kept, _ = module.store(cluster, lambda keys, given: module.change(params, keys, given, 0), False)
     return kept
 
@@ -144,3 +175,38 @@ def test_no_first_key_where_clients_had_one_before_that_was_remembered() -> None
     fresh: Any = Cluster(None)
     module.store(fresh, lambda keys, _: gateway_keys.ensured(keys, OWN), False)
     assert fresh.annotations["gateway-keys"] is None
+
+
+ASKED = {"client": "new", "sha256": "c" * 64, "models": ["org/tiny:1"], "rate": 0, "expires": 0, "overlap": 60}
+
+
+@pytest.mark.parametrize(("state", "before"), [("present", []), ("rotated", [NEW])])
+def test_a_key_is_for_models_that_are_served(state: str, before: list[gateway_keys.Key]) -> None:
+    for served, said in ((["tiny", "big"], "served: tiny, big"), ([], "served: none")):
+        with pytest.raises(gateway_keys.KeyProblem, match=f"no model is served as org/tiny:1; {said}"):
+            module.change({**ASKED, "state": state, "served": served}, before, False, 0)
+    for right in (["big", "org/tiny:1"], None):
+        kept = module.change({**ASKED, "state": state, "served": right}, before, False, 0)
+        assert [key.models for key in kept if key.models] == [("org/tiny:1",)]
+
+
+def test_rackstart_s_own_client_is_named_here_alone() -> None:
+    own = {"state": "own", "client": "", "sha256": "d" * 64, "models": [], "served": None, "rate": 0, "expires": 0}
+    assert [key.client for key in module.change(own, [OLD], True, 0)] == ["old", gateway_keys.OWN]
+
+
+@pytest.mark.parametrize(
+    ("asked", "served"),
+    [
+        ({"state": "present", "models": ["x"]}, ["org/tiny:1", "big"]),
+        ({"state": "present", "models": []}, None),
+        ({"state": "absent"}, None),
+    ],
+)
+def test_the_playbook_says_what_is_served_when_models_are_named(asked: dict[str, Any], served: list[str] | None) -> None:
+    [play] = yaml.safe_load((ROOT / "playbooks/day2/key.yml").read_text())
+    [task] = play["tasks"]
+    models = [{"name": "tiny", "served_name": "org/tiny:1"}, {"name": "big", "served_name": "big"}]
+    variables = {"gateway_key": asked, "models": models} | {name: trust_as_template(text) for name, text in task["vars"].items()}
+    told = Templar(loader=DataLoader(), variables=variables).template(trust_as_template(task["rackstart.cluster.gateway_keys"]))
+    assert (told["state"], told.get("served")) == (asked["state"], served)

@@ -146,6 +146,30 @@ def test_levels_are_measured_with_a_key_that_then_ends(
     assert json.loads(capsys.readouterr().out)["throughput"]["tokens_per_second"] == {"low": 300, "high": 300}
 
 
+@pytest.mark.parametrize(
+    ("model", "hardware"),
+    [
+        ({}, "1 GPU of 40960 or 81920 MiB for each replica"),
+        ({"node_selector": {"pool": "a100", "gpu": "true"}}, "1 GPU of 81920 MiB for each replica"),
+        ({"gpus_per_replica": 0}, "no GPU"),
+    ],
+)
+def test_the_hardware_is_that_of_the_model_s_own_hosts_in_service(project: Project, model: dict[str, Any], hardware: str) -> None:
+    serve(project, "big")
+    own = {"gpu-1": {"node_labels_extra": {"pool": "a100"}, "gpu_memory_mib": 81920}, "gpu-3": {"gpu_memory_mib": 24576}}
+    for host, variables in own.items():
+        (project.inventory / "host_vars").mkdir(exist_ok=True)
+        (project.inventory / f"host_vars/{host}.yml").write_text(yaml.safe_dump(variables))
+    hosts = yaml.safe_load((project.inventory / "hosts.yml").read_text())
+    for group in ("gpu", "out_of_service"):
+        hosts["all"]["children"][group] = {"hosts": {**((hosts["all"]["children"][group] or {}).get("hosts") or {}), "gpu-3": None}}
+    (project.inventory / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    (project.inventory / "group_vars/all/models.yml").write_text(
+        yaml.safe_dump({"models": [{**MODELS[1], **model}], "gpu_memory_mib": 40960})
+    )
+    assert bench_target.find(project, "big").hardware == hardware
+
+
 def test_the_key_is_in_the_generator_s_environment_alone(
     project: Project, cluster: Cluster, generator: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

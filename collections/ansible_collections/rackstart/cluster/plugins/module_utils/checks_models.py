@@ -17,7 +17,8 @@ NUMBERS = {"replicas": 0, "gpus_per_replica": 0, "context_length": 1, "startup_s
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+$")
 KEY = "VLLM_API_KEY"
 REVISION = re.compile(r"[0-9a-f]{40}$")
-NAME = re.compile(r"(?!vllm(-|$)|gateway$)[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
+# As long as weights-NAME-DIGEST may be as a label's value (63), and no other Deployment of the namespace.
+NAME = re.compile(r"(?!vllm(-|$)|(gateway|prometheus|checks)$)[a-z]([a-z0-9-]{0,44}[a-z0-9])?$")
 
 
 def check(look: dict[str, Any]) -> Iterator[Finding]:

@@ -12,17 +12,22 @@ Model = dict[str, t.Any]
 
 HEADERS = 16 * 1024  # bytes that a request's headers may have
 RUNTIME_PORT = 9999  # on the pod's own loopback, which a port-forward reaches
+SPARE = 64  # connections that are left to probes and metrics when clients have all of theirs
 PERIOD = 60  # seconds over which a client's requests are counted
 # Nothing but these, as they stand: a path that would have to be decoded or cleaned first is another one.
 ROUTES = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 MODELS = "/v1/models"
 UNAVAILABLE, AGAIN = (503, "No replica of this model is ready.", "unavailable"), {"Retry-After": "30"}
+NO_MODEL = (
+    "The body is no JSON object with a model, or has a backslash before a slash in the name of it: "
+    "write the slash alone (in PHP: JSON_UNESCAPED_SLASHES)."
+)
 BEARER = {"WWW-Authenticate": "Bearer"}
 LISTING = '{"object": "list", "data": [%[var(txn.list),rtrim(\',\')]]}'
 
 
 class Settings(t.TypedDict):
-    """bind: address, and its TLS options; body: bytes of one at most; connections: at once; answer: seconds until it begins."""
+    """bind: address, and its TLS options; body: bytes of one at most; connections: of clients at once; answer: seconds until it begins."""
 
     bind: str
     health: str
@@ -62,7 +67,7 @@ def _global(settings: Settings) -> list[str]:
     return [
         "global",
         "log stdout format raw local0",
-        f"maxconn {settings['connections']}",
+        f"maxconn {settings['connections'] + SPARE}",
         # The model's name is read from the body, which has to be in one buffer whole for that.
         f"tune.bufsize {settings['body'] + 2 * HEADERS}",
         f"tune.maxrewrite {HEADERS}",
@@ -81,6 +86,7 @@ def _defaults(settings: Settings) -> list[str]:
         "log global",
         "option http-no-delay",  # each piece of a stream goes on at once
         "timeout connect 5s",
+        "timeout check 5s",  # without it a check would end after its interval, and a busy engine with it
         "timeout http-request 30s",
         "timeout http-keep-alive 60s",
         "timeout client 60s",
@@ -112,6 +118,7 @@ def _frontend(models: list[Model], settings: Settings) -> list[str]:
     return [
         "frontend _api",
         f"bind {settings['bind']}",
+        f"maxconn {settings['connections']}",
         # No query, no header and nothing of the body: neither a key nor a prompt is ever in it.
         'log-format "%ci %[var(txn.client)] %HM %[var(txn.path)] %b/%s %ST %B bytes %TR/%Tw/%Tc/%Tr/%Ta ms %tsc"',
         f"acl listing path -m str {MODELS}",
@@ -143,7 +150,8 @@ def _frontend(models: list[Model], settings: Settings) -> list[str]:
         "http-request wait-for-body time 30s",
         error(413, too_large, "too_large", f"if {{ req.body_len gt {settings['body']} }}"),
         "http-request set-var(txn.model) req.body,json_query('$.model')",
-        error(400, "The body is no JSON object with a model.", "no_model", "unless { var(txn.model) -m found }"),
+        # Not repaired by a regsub of the whole body: millions of slashes in one would hold up the thread that looks for them.
+        error(400, NO_MODEL, "no_model", "unless { var(txn.model) -m found }"),
         error(404, "There is no such model; GET /v1/models lists them.", "model_not_found", f"unless {{ var(txn.model) -m str {names} }}"),
         *(
             error(
@@ -166,7 +174,7 @@ def _backend(model: Model) -> list[str]:
         f"http-check send meth GET uri {model['health']}",
         error(*UNAVAILABLE, f"if {{ nbsrv({name}) eq 0 }}", AGAIN),
         'http-request set-header Authorization "Bearer ${ENGINE_KEY}"',
-        "default-server check inter 2s fall 2 rise 1",
+        "default-server check inter 2s fall 3 rise 1",
         *model["servers"],
     ]
 

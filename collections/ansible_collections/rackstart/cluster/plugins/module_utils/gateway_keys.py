@@ -6,10 +6,8 @@ A key is 256 bits of randomness behind a prefix, so that its hash needs neither 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import re
 
-PREFIX = "rk-"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 SERVED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,127}")
 HASH = re.compile(r"[0-9a-f]{64}")
@@ -35,11 +33,6 @@ class Key:
     def counts(self, now: int) -> bool:
         """Whether it is still accepted."""
         return not self.expires or self.expires > now
-
-
-def hashed(key: str) -> str:
-    """What is kept of a key."""
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def line(key: Key) -> str:

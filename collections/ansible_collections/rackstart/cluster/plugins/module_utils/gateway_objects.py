@@ -17,17 +17,20 @@ PORT, HEALTH_PORT = 8443, 8404
 FOLDER = "/etc/gateway"
 KEYS_PATH = f"{FOLDER}/keys/{KEYS_FILE}"
 USER = 99  # haproxy in its official image
-CONNECTIONS = 512  # of one replica at once
 PRESTOP = 10  # seconds until every node has stopped sending it connections
 
 
 class Settings(t.TypedDict):
-    """image: pinned by digest; body_mib: of one request at most; answer: seconds until it begins; marks: of what new pods are made for."""
+    """image: pinned by digest; body_mib: of one request at most; connections: of one replica at once; answer: seconds until it begins;
+
+    marks: of what new pods are made for.
+    """
 
     image: str
     replicas: int
     node_port: int
     body_mib: int
+    connections: int
     answer: int
     marks: list[str]
 
@@ -56,7 +59,7 @@ def configuration(models: list[Object], settings: Settings) -> str:
             "runtime": f"ipv4@127.0.0.1:{gateway.RUNTIME_PORT}",
             "keys": KEYS_PATH,
             "body": settings["body_mib"] << 20,
-            "connections": CONNECTIONS,
+            "connections": settings["connections"],
             "answer": settings["answer"],
         },
     )
@@ -67,7 +70,7 @@ def _meta() -> Object:
 
 
 def _container(settings: Settings) -> Object:
-    most = 256 + CONNECTIONS * settings["body_mib"]  # every connection under way may hold one body
+    most = 256 + 2 * settings["connections"] * settings["body_mib"]  # HAProxy has a buffer for either direction of each connection
     probe = {"httpGet": {"path": "/healthz", "port": "health"}, "timeoutSeconds": 5}
     return {
         "name": "haproxy",

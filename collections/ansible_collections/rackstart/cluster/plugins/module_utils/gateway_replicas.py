@@ -16,9 +16,19 @@ if t.TYPE_CHECKING:
     import socket
 
 
+def leaving(pod: api.Object) -> bool:
+    """Whether it is on its way out: it takes no new connection, and goes on with those that it has."""
+    return bool(pod["metadata"].get("deletionTimestamp"))
+
+
 def found(cluster: api.Cluster) -> list[api.Object]:
-    """Those that are to stay; one on its way out takes no new connection."""
-    return [pod for pod in cluster.list("v1", "Pod", pods.NAMESPACE, SELECTOR) if not pod["metadata"].get("deletionTimestamp")]
+    """Those that are to stay, and those on their way out whose container still runs."""
+    every = cluster.list("v1", "Pod", pods.NAMESPACE, SELECTOR)
+    return [pod for pod in every if not leaving(pod) or any(map(_runs, (pod.get("status") or {}).get("containerStatuses") or []))]
+
+
+def _runs(container: api.Object) -> bool:
+    return "running" in (container.get("state") or {})
 
 
 def ready(cluster: api.Cluster) -> list[str]:

@@ -30,7 +30,7 @@ options:
     choices: [present, first, rotated, absent, own, listed]
     required: true
   client:
-    description: Name of the client, as the gateway's log shows it.
+    description: Name of the client, as the gateway's log shows it; of no meaning for C(own) and C(listed).
     type: str
     default: ""
   sha256:
@@ -42,6 +42,10 @@ options:
     type: list
     elements: str
     default: []
+  served:
+    description: Served names of all models; when given, O(models) may name no other.
+    type: list
+    elements: str
   rate:
     description: Requests a minute that each replica of the gateway lets through; 0 for any number.
     type: int
@@ -94,11 +98,14 @@ GIVEN = "rackstart.io/first-key"  # annotation of the Secret once any client was
 
 def change(params: dict[str, t.Any], keys: list[Key], given: bool, now: int) -> list[Key]:
     """The keys after what was asked. given: whether any client was given one ever. Raises KeyProblem."""
-    state, client = params["state"], params["client"]
+    state, client = params["state"], gateway_keys.OWN if params["state"] == "own" else params["client"]
     if state == "listed" or (state == "first" and given):
         return keys
     if state == "absent":
         return gateway_keys.revoked(keys, client)
+    strange = [model for model in params["models"] if params["served"] is not None and model not in params["served"]]
+    if strange:
+        raise KeyProblem(f"no model is served as {strange[0]}; served: {', '.join(params['served']) or 'none'}")
     new = Key(params["sha256"], client, params["expires"], params["rate"], tuple(params["models"]), now)
     if state == "rotated":
         return gateway_keys.rotated(keys, new, params["overlap"], now)
@@ -131,24 +138,33 @@ def store(cluster: api.Cluster, changed: Callable[[list[Key], bool], list[Key]],
 
 
 def tell(cluster: api.Cluster, keys: list[Key], budget: int) -> tuple[list[str], bool]:
-    """Names of the replicas that hold the keys, and whether one of them did not before. budget: seconds, 0 for those that are ready now."""
+    """Names of the replicas that hold the keys, and whether one of them did not before. budget: seconds, 0 for those that are ready now.
+
+    One on its way out is told as well, since clients' open connections still lead to it, but may be gone before that.
+    """
     done: dict[str, t.Any] = {}
     problem: dict[str, t.Any] = {}
+    last: set[str] = set()  # on their way out, and told
 
     def one(pod: api.Object) -> tuple[str, bool | str]:
         name = pod["metadata"]["name"]
+        leaving = gateway_replicas.leaving(pod)
         try:
-            gateway_replicas.refresh(cluster, pod, keys)  # first, and also of one that is starting over
-            return name, gateway_replicas.told(cluster, name, keys) if workloads.pod_ready(pod) else "is not ready"
+            if not leaving:
+                gateway_replicas.refresh(cluster, pod, keys)  # first, and also of one that is starting over
+            return name, gateway_replicas.told(cluster, name, keys) if leaving or workloads.pod_ready(pod) else "is not ready"
         except (api.ClusterError, *api.ERRORS) as error:
             return name, api.said(error)
 
     def look() -> bool | None:
         problem.clear()
-        left = [pod for pod in gateway_replicas.found(cluster) if pod["metadata"]["name"] not in done]
+        left = [pod for pod in gateway_replicas.found(cluster) if pod["metadata"]["name"] not in done.keys() | last]
         with concurrent.futures.ThreadPoolExecutor(gateway_replicas.AT_ONCE) as pool:
-            for name, said in pool.map(one, left):
-                (problem if isinstance(said, str) else done)[name] = said
+            for pod, (name, said) in zip(left, pool.map(one, left), strict=True):
+                if not gateway_replicas.leaving(pod):
+                    (problem if isinstance(said, str) else done)[name] = said
+                elif not isinstance(said, str):
+                    last.add(name)
         return None if problem and budget else True
 
     advice = f"Delete what does not answer: kubectl --namespace {pods.NAMESPACE} delete pod"
@@ -179,6 +195,7 @@ def main() -> None:
             "client": {"type": "str", "default": ""},
             "sha256": {"type": "str", "default": ""},
             "models": {"type": "list", "elements": "str", "default": []},
+            "served": {"type": "list", "elements": "str"},
             "rate": {"type": "int", "default": 0},
             "expires": {"type": "int", "default": 0},
             "overlap": {"type": "int", "default": 0},

@@ -1,0 +1,47 @@
+"""What the gateway's replicas are told and given, as far as no HAProxy is needed to see that it is right."""
+
+from typing import Any
+
+from ansible_collections.rackstart.cluster.plugins.module_utils import gateway, gateway_objects
+
+MODEL = {"name": "tiny", "served_name": "org/tiny:1", "engine": "vllm", "replicas": 2}
+SETTINGS: gateway_objects.Settings = {
+    "image": "i", "replicas": 2, "node_port": 30443, "body_mib": 4, "connections": 512, "answer": 600, "marks": [],
+}  # fmt: skip
+
+
+def sections(**changed: Any) -> dict[str, list[str]]:
+    """Lines of haproxy.cfg, by the head of their section."""
+    found: dict[str, list[str]] = {}
+    settings: Any = {**SETTINGS, **changed}
+    head = ""
+    for line in gateway_objects.configuration([MODEL], settings).splitlines():
+        if line.startswith(" "):
+            found[head].append(line.strip())
+        else:
+            head = line
+            found[head] = []
+    return found
+
+
+def test_clients_cannot_take_the_connections_of_probes_and_metrics() -> None:
+    found = sections(connections=100)
+    assert "maxconn 100" in found["frontend _api"]
+    assert f"maxconn {100 + gateway.SPARE}" in found["global"]
+
+
+def test_a_busy_engine_has_time_to_answer_its_check() -> None:
+    found = sections()
+    assert "timeout check 5s" in found["defaults"]
+    assert "default-server check inter 2s fall 3 rise 1" in found["backend tiny"]
+
+
+def test_memory_is_there_for_both_buffers_of_every_connection() -> None:
+    [container] = gateway_objects.deployment(SETTINGS, "")["spec"]["template"]["spec"]["containers"]
+    assert int(container["resources"]["limits"]["memory"].removesuffix("Mi")) > 2 * SETTINGS["connections"] * SETTINGS["body_mib"]
+
+
+def test_who_escapes_the_slashes_of_a_name_is_told_so() -> None:
+    [rule] = [line for line in sections()["frontend _api"] if "no_model" in line]
+    assert rule.startswith("http-request return status 400")
+    assert "JSON_UNESCAPED_SLASHES" in rule
