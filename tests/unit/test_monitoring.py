@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from ansible_collections.rackstart.cluster.plugins.module_utils import (
     gateway_objects,
     inference,
@@ -15,6 +17,9 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import (
     targets,
 )
 
+from rackstart.paths import ROOT
+
+SITE = "playbooks/group_vars/all.yml"  # which setting of an inventory feeds which role's variable
 RULES = "groups: [{name: one, rules: [{alert: A, expr: vector(1)}]}]"
 TINY = {"name": "tiny", "replicas": 2, "engine": "vllm", "gpus_per_replica": 1}
 MODELS = [TINY, {"name": "large", "replicas": 0, "engine": "ollama", "gpus_per_replica": 0}]
@@ -159,6 +164,17 @@ def test_with_the_operator_there_is_no_prometheus_of_our_own() -> None:
     assert {found[name]["metadata"]["labels"]["release"] for name in found if name.startswith(("PodMonitor", "PrometheusRule"))} == {
         "stack"
     }
+
+
+@pytest.mark.parametrize("files", [("roles/gpu_operator/defaults/main.yml",), ("roles/gpu_operator/defaults/main.yml", SITE)], ids=len)
+def test_the_gpu_operator_s_monitor_is_found_by_the_same_labels(files: tuple[str, ...]) -> None:
+    loader = DataLoader()
+    values = {"monitoring_operator_labels": {"release": "stack"}}
+    for file in files:
+        values |= loader.load_from_file(str(ROOT / file), trusted_as_template=True)
+    chart = Templar(loader=loader, variables=values).template(values["gpu_operator_values"])
+    labels = {"release": "stack"} if SITE in files else {}  # a role by itself has none
+    assert chart["dcgmExporter"]["serviceMonitor"] == {"enabled": True, "additionalLabels": labels}
 
 
 def test_any_prometheus_may_read_what_the_operator_s_is_told_of() -> None:
