@@ -31,6 +31,7 @@ SETTINGS: monitoring.Settings = {
     "retention": "1d",
     "alertmanagers": ["127.0.0.1:9"],
     "labels": {},
+    "operator_namespace": "monitoring",
 }
 OBJECTS = monitoring.objects([MODEL], SETTINGS, operator=False)
 FILES = next(item["data"] for item in OBJECTS if (item["kind"], item["metadata"]["name"]) == ("ConfigMap", "prometheus"))

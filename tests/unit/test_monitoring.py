@@ -29,7 +29,7 @@ def settings(**changes: Any) -> monitoring.Settings:
     found: Any = {
         "image": "prometheus@sha256:0", "checks_image": "busybox@sha256:0", "claims": {"tiny": "weights-tiny-0a"}, "script": "true",
         "rules": {"one.yml": RULES}, "dashboards": {"a.json": "{}"}, "storage_class": "", "storage_gib": 20, "retention": "15d",
-        "alertmanagers": [], "labels": {},
+        "alertmanagers": [], "labels": {}, "operator_namespace": "watch",
     }  # fmt: skip
     return found | changes
 
@@ -177,7 +177,7 @@ def test_the_gpu_operator_s_monitor_is_found_by_the_same_labels(files: tuple[str
     assert chart["dcgmExporter"]["serviceMonitor"] == {"enabled": True, "additionalLabels": labels}
 
 
-def test_any_prometheus_may_read_what_the_operator_s_is_told_of() -> None:
+def test_the_prometheus_of_one_namespace_may_read_what_the_operator_s_is_told_of() -> None:
     found = objects(True)
     for name, labels, port in [
         ("checks", {"app.kubernetes.io/component": "checks"}, 9101),
@@ -188,7 +188,12 @@ def test_any_prometheus_may_read_what_the_operator_s_is_told_of() -> None:
         # The lab, which shows that policies hold, knows no matchExpressions.
         assert spec["podSelector"] == {"matchLabels": labels} == found[f"PodMonitor/{name}"]["spec"]["selector"]
         [rule] = spec["ingress"]
-        assert rule["from"] == [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}}]
+        assert rule["from"] == [
+            {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "watch"}},
+                "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
+            }
+        ]
         assert rule["ports"] == [{"protocol": "TCP", "port": port}]
 
 

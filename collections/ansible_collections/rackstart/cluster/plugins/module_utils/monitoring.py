@@ -28,10 +28,13 @@ def declared(models: list[Object]) -> Object:
     return {"groups": [{"name": "rackstart-declared", "rules": rules}]}
 
 
-def _to_operator(name: str, job: scraping.Pods) -> Object:
-    """A policy that lets any Prometheus read one job's pods."""
-    anywhere = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}}
-    ingress = [{"from": [anywhere], "ports": [{"protocol": "TCP", "port": job.port}]}]
+def _to_operator(name: str, job: scraping.Pods, namespace: str) -> Object:
+    """A policy that lets Prometheus in that namespace read one job's pods. Any pod could bear its label, and reach a whole engine by it."""
+    selectors = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
+    }
+    ingress = [{"from": [selectors], "ports": [{"protocol": "TCP", "port": job.port}]}]
     spec = {"podSelector": {"matchLabels": scraping.match(job)}, "policyTypes": ["Ingress"], "ingress": ingress}
     metadata = prometheus_objects.meta(f"operator-{name}")
     return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
@@ -42,7 +45,7 @@ def _for_operator(rules: dict[str, str], settings: Settings) -> list[Object]:
     meta = prometheus_objects.meta("rackstart")
     meta["labels"] = meta["labels"] | settings["labels"]
     return [
-        *(_to_operator(name, job) for name, job in scraping.of_ours().items()),
+        *(_to_operator(name, job, settings["operator_namespace"]) for name, job in scraping.of_ours().items()),
         *scraping.pod_monitors(settings["labels"]),
         {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule", "metadata": meta, "spec": {"groups": groups}},
     ]
