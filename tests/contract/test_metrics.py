@@ -23,7 +23,7 @@ Series = dict[str, dict[str, set[str]]]
 
 RULE_LIST = [rule for file in RULES for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
 MODELS = [{"name": "tiny", "replicas": 2, "engine": "vllm"}, {"name": OTHER, "replicas": 1, "engine": "ollama"}]
-DECLARED = monitoring.declared(MODELS)["groups"][0]["rules"]
+DECLARED = monitoring.declared(MODELS, ["gpu-9"])["groups"][0]["rules"]
 RECORDS = {rule["record"]: rule for rule in [*RULE_LIST, *DECLARED] if "record" in rule}
 DASHBOARDS = sorted(ROOT.glob("roles/monitoring/files/dashboards/*.json"))
 PANELS = {

@@ -32,6 +32,7 @@ SETTINGS: monitoring.Settings = {
     "alertmanagers": ["127.0.0.1:9"],
     "labels": {},
     "operator_namespace": "monitoring",
+    "nodes_away": [],
 }
 OBJECTS = monitoring.objects([MODEL], SETTINGS, operator=False)
 FILES = next(item["data"] for item in OBJECTS if (item["kind"], item["metadata"]["name"]) == ("ConfigMap", "prometheus"))

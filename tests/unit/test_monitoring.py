@@ -29,7 +29,7 @@ def settings(**changes: Any) -> monitoring.Settings:
     found: Any = {
         "image": "prometheus@sha256:0", "checks_image": "busybox@sha256:0", "claims": {"tiny": "weights-tiny-0a"}, "script": "true",
         "rules": {"one.yml": RULES}, "dashboards": {"a.json": "{}"}, "storage_class": "", "storage_gib": 20, "retention": "15d",
-        "alertmanagers": [], "labels": {}, "operator_namespace": "watch",
+        "alertmanagers": [], "labels": {}, "operator_namespace": "watch", "nodes_away": [],
     }  # fmt: skip
     return found | changes
 
@@ -57,6 +57,15 @@ def test_declared_replicas_are_rules_and_so_is_which_of_them_are_up() -> None:
         ("model:replicas_declared", "vector(0)", {"model": "large"}),
         ("model:replicas_up", 'max(haproxy_backend_active_servers{proxy="large"})', {"model": "large"}),
     ]
+
+
+def test_a_node_out_of_service_is_a_rule() -> None:
+    rules = yaml.safe_load(files(nodes_away=["gpu-2"])["declared.yml"])["groups"][0]["rules"]
+    assert rules[-1] == {"record": "rackstart:node_away", "expr": "vector(1)", "labels": {"node": "gpu-2"}}
+    loader = DataLoader()
+    site, role = (loader.load_from_file(str(ROOT / file), trusted_as_template=True) for file in (SITE, "roles/monitoring/vars/main.yml"))
+    values = Templar(loader=loader, variables=site | role | {"groups": {"out_of_service": ["gpu-2"]}})
+    assert values.template(role["__monitoring_settings"]["nodes_away"]) == ["gpu-2"]
 
 
 def test_a_pod_of_checks_is_made_anew_when_its_script_changes() -> None:

@@ -18,13 +18,14 @@ def _up(model: Object) -> str:
     return f'max(haproxy_backend_active_servers{{proxy="{model["name"]}"}})'  # silent without a gateway, which has its own alert
 
 
-def declared(models: list[Object]) -> Object:
-    """Rules that say how many replicas of each model are declared, and how many are up."""
+def declared(models: list[Object], away: t.Sequence[str] = ()) -> Object:
+    """Rules that say how many replicas of each model are declared, how many are up, and which nodes are away because somebody said so."""
     # Also where there is no model: Prometheus drops a group without rules.
     rules: list[Object] = [{"record": "rackstart:models_declared", "expr": f"vector({len(models)})"}]
     for model in models:
         records = {"model:replicas_declared": f"vector({int(model['replicas'])})", "model:replicas_up": _up(model)}
         rules += [{"record": name, "expr": expression, "labels": {"model": model["name"]}} for name, expression in records.items()]
+    rules += [{"record": "rackstart:node_away", "expr": "vector(1)", "labels": {"node": node}} for node in away]
     return {"groups": [{"name": "rackstart-declared", "rules": rules}]}
 
 
@@ -53,7 +54,7 @@ def _for_operator(rules: dict[str, str], settings: Settings) -> list[Object]:
 
 def objects(models: list[Object], settings: Settings, operator: bool) -> list[Object]:
     """Everything, in the order to apply it. operator: whether the cluster knows the kinds of Prometheus' operator."""
-    rules = settings["rules"] | {"declared.yml": prometheus_objects.text(declared(models))}
+    rules = settings["rules"] | {"declared.yml": prometheus_objects.text(declared(models, settings["nodes_away"]))}
     dashboards = prometheus_objects.config_map("dashboards", settings["dashboards"])
     # The label that Grafana's sidecar looks for.
     dashboards["metadata"]["labels"] = prometheus_objects.LABELS | {"grafana_dashboard": "1"}
