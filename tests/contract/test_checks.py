@@ -16,6 +16,7 @@ from rackstart.paths import ROOT
 from tests.loopback import program
 
 ENDS, EXPIRES = "rackstart_certificate_expiry_timestamp_seconds", "rackstart_key_expiry_timestamp_seconds"
+CREATED = "rackstart_key_created_timestamp_seconds"
 LOOKED, WEIGHED = "rackstart_weights_looked_timestamp_seconds", "rackstart_weights_weighed_timestamp_seconds"
 
 
@@ -29,8 +30,8 @@ class Checks:
         self.manifest = self.weights / "MANIFEST.sha256"
         (self.weights / "a").write_text("a")
         self.write("b c", publish=True)
-        keys = [gateway_keys.Key("", "soon", expires=2000), gateway_keys.Key("", "soon", expires=9000), gateway_keys.Key("", "never")]
-        keys.append(gateway_keys.Key("", "never", expires=5))
+        keys = [gateway_keys.Key("", "soon", expires=2000, created=500), gateway_keys.Key("", "soon", expires=9000, created=1000)]
+        keys += [gateway_keys.Key("", "never"), gateway_keys.Key("", "never", expires=5)]
         (folder / "keys.map").write_text("".join(f"{line('rk', key)}\n" for key in keys))
         self.certificate = certificates.read(certificates.made({}, {}, ["127.0.0.1"])[1])[0]
         (folder / "tls.crt").write_text(certificates.pem(self.certificate))
@@ -85,6 +86,7 @@ def test_it_sees_weights_keys_and_certificate(tmp_path: Path) -> None:
     with program(checks.log, *checks.command) as until:
         until(lambda: checks.good() == 1)
         assert (checks.seen(EXPIRES, 'client="soon"'), checks.seen(EXPIRES, 'client="never"')) == (9000, None)
+        assert (checks.seen(CREATED, 'client="soon"'), checks.seen(CREATED, 'client="never"')) == (1000, None)
         assert checks.seen(ENDS) == checks.certificate.not_valid_after_utc.timestamp()
         for publish in (False, True):  # a file alone, and with a manifest that agrees
             checks.write("b d", publish)

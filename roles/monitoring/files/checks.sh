@@ -48,10 +48,11 @@ known() {
   echo "rackstart_weights_weighed_timestamp_seconds{model=\"$model\"} $(cat "$mine/weighed" "$mine/began" 2>/dev/null | head -1)"
 }
 
-# HASH CLIENT|EXPIRES|...: when each client's last key ends; a client with one that never ends has none.
+# HASH CLIENT|EXPIRES|RATE|MODELS|CREATED: when each client's last key ends and was made; a client with one that never ends has none.
 expiries() {
-  awk -F '[ |]' '$3 == 0 { never[$2] = 1 } $3 > last[$2] { last[$2] = $3 }
-    END { for (one in last) if (!never[one]) print "rackstart_key_expiry_timestamp_seconds{client=\"" one "\"} " last[one] }' "$keys"
+  awk -F '[ |]' '$3 == 0 { never[$2] = 1 } $3 > last[$2] { last[$2] = $3; made[$2] = $6 + 0 }
+    function say(name, one, value) { print "rackstart_key_" name "_timestamp_seconds{client=\"" one "\"} " value }
+    END { for (one in last) if (!never[one]) { say("expiry", one, last[one]); say("created", one, made[one]) } }' "$keys"
 }
 
 # A certificate's begin and end stand one behind the other, as digits behind a tag: 17 with two of the year, or 18 with four.
