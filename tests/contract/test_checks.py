@@ -100,6 +100,30 @@ def test_it_sees_weights_keys_and_certificate(tmp_path: Path) -> None:
         assert checks.good() == 0
 
 
+def test_what_is_mended_is_seen_in_the_next_round_and_what_is_not_costs_one_file_of_it(tmp_path: Path) -> None:
+    checks = Checks(tmp_path)
+    for number in range(400):
+        (checks.weights / f"c{number:03}").write_text("c")
+    files = sorted(path.name for path in checks.weights.iterdir() if path != checks.manifest)
+    checks.manifest.write_text(subprocess.run(["sha256sum", *files], cwd=checks.weights, check=True, capture_output=True, text=True).stdout)
+    names = files[2:5]
+    for name in names:
+        (checks.weights / name).write_text("d")
+
+    def told() -> list[str]:
+        return re.findall(r"tiny: (.+) is not what the manifest says", checks.log.read_text())
+
+    with program(checks.log, *checks.command) as until:
+        until(lambda: len(told()) > 6)
+        assert told()[:3] == [names[0], names[1], names[0]]  # the turn's own, and one of those before
+        assert checks.good() == 0
+        for name in names:
+            (checks.weights / name).write_text("c")
+        before = time.monotonic()
+        until(lambda: checks.good() == 1)
+        assert time.monotonic() < before + 10  # 400 rounds take 40 s at least
+
+
 def test_an_emptied_manifest_is_seen_and_got_over(tmp_path: Path) -> None:
     checks = Checks(tmp_path)
     with program(checks.log, *checks.command) as until:
@@ -107,6 +131,10 @@ def test_an_emptied_manifest_is_seen_and_got_over(tmp_path: Path) -> None:
         text = checks.manifest.read_text()
         checks.manifest.write_text("")
         until(lambda: checks.good() == 0)
+        checks.manifest.write_text(text)
+        until(lambda: checks.good() == 1)
+        checks.manifest.write_text(f"{text}{'0' * 64}  gone\n")
+        until(lambda: "tiny: gone is not" in checks.log.read_text())
         checks.manifest.write_text(text)
         until(lambda: checks.good() == 1)
 
