@@ -100,7 +100,7 @@ def wrong(expression: str, known: dict[str, Series]) -> list[str]:
     assert parsed.series, f"names no series: {expression}"
     for name, asked in parsed.series.items():
         job = next((job for job, series in known.items() if name in series), "")
-        labels: dict[str, set[str]] = {"instance": set(), "job": set(scraping.JOBS)}
+        labels: dict[str, set[str]] = {"instance": set(), "job": set(map(scraping.label, scraping.JOBS))}
         if name in RECORDS:
             labels = {label: set() for label in parse(RECORDS[name]["expr"]).groups | set(RECORDS[name].get("labels", {}))}
         elif name == "up":

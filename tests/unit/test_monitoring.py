@@ -53,7 +53,7 @@ def test_declared_replicas_are_rules_and_so_is_which_of_them_are_up() -> None:
     assert [(rule["record"], rule["expr"], rule.get("labels")) for rule in rules] == [
         ("rackstart:models_declared", "vector(2)", None),
         ("model:replicas_declared", "vector(2)", {"model": "tiny"}),
-        ("model:replicas_up", 'sum(up{job="inference", model="tiny"}) or vector(0)', {"model": "tiny"}),
+        ("model:replicas_up", 'sum(up{job="rackstart-inference", model="tiny"}) or vector(0)', {"model": "tiny"}),
         ("model:replicas_declared", "vector(0)", {"model": "large"}),
         ("model:replicas_up", 'max(haproxy_backend_active_servers{proxy="large"})', {"model": "large"}),
     ]
@@ -209,7 +209,6 @@ def test_the_prometheus_of_one_namespace_may_read_what_the_operator_s_is_told_of
 def test_a_pod_monitor_says_what_our_own_configuration_says() -> None:
     monitor = next(item for item in scraping.pod_monitors({}) if item["metadata"]["name"] == "inference")
     assert monitor["spec"] == {
-        "jobLabel": "app.kubernetes.io/component",
         "selector": {"matchLabels": {"rackstart.io/engine": "vllm"}},
         "podMetricsEndpoints": [
             {
@@ -217,6 +216,7 @@ def test_a_pod_monitor_says_what_our_own_configuration_says() -> None:
                 "path": "/metrics",
                 "interval": "30s",
                 "relabelings": [
+                    {"targetLabel": "job", "replacement": "rackstart-inference"},
                     {"sourceLabels": ["__meta_kubernetes_pod_label_app_kubernetes_io_name"], "targetLabel": "model"},
                     {"sourceLabels": ["__meta_kubernetes_pod_name"], "targetLabel": "pod"},
                     {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"},
@@ -225,6 +225,14 @@ def test_a_pod_monitor_says_what_our_own_configuration_says() -> None:
             }
         ],
     }
+
+
+def test_our_own_pods_are_of_jobs_that_nobody_else_has() -> None:
+    own = scraping.configuration([])["scrape_configs"]
+    rules = {job["job_name"]: [rule for rule in job["relabel_configs"] if rule.get("target_label") == "job"] for job in own}
+    ours = {"inference", "gateway", "checks"}
+    assert {name: rule["replacement"] for name, found in rules.items() for rule in found} == {name: f"rackstart-{name}" for name in ours}
+    assert {scraping.label(name) for name in scraping.JOBS} == {f"rackstart-{name}" for name in ours} | (scraping.JOBS.keys() - ours)
 
 
 def test_ports_and_labels_are_those_of_the_pods() -> None:

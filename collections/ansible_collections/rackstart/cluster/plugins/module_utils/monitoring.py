@@ -14,7 +14,8 @@ Settings = prometheus_objects.Settings
 def _up(model: Object) -> str:
     """How many replicas of a model are up: by their own metrics, or of Ollama, which has none, by what the gateway finds."""
     if model["engine"] == "vllm":
-        return f'sum(up{{job="inference", model="{model["name"]}"}}) or vector(0)'  # a pod that nothing could start is no target
+        # A pod that nothing could start is no target.
+        return f'sum(up{{job="{scraping.label("inference")}", model="{model["name"]}"}}) or vector(0)'
     return f'max(haproxy_backend_active_servers{{proxy="{model["name"]}"}})'  # silent without a gateway, which has its own alert
 
 
