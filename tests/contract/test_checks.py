@@ -172,7 +172,7 @@ def test_a_file_that_hangs_is_told_by_the_time_of_the_last_that_was_weighed(tmp_
             before = time.time()
             until(lambda: time.time() > before + 3)
             assert 0 < (checks.seen(WEIGHED) or 0) <= before + 1
-            assert checks.later(LOOKED)
+            until(lambda: checks.later(LOOKED))
         until(lambda: checks.later(WEIGHED))
 
 
