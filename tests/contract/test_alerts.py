@@ -32,9 +32,9 @@ def cases() -> list[tuple[str, dict[str, Any]]]:
 
 
 def as_promtool_has_it(alert: str, case: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A file of promtool's with one test, with what every alert has filled in, and the rules that are made of the case's models."""
+    """A file of promtool's with one test, with what every alert has filled in, and the rules that are made of the case's inventory."""
     declared = folder / "declared.yml"
-    declared.write_text(yaml.safe_dump(monitoring.declared(case.get("models", []))))
+    declared.write_text(yaml.safe_dump(monitoring.declared(case.get("models", []), case.get("away", []))))
     expected = []
     if "summary" in case:
         labels = {**case["labels"], "severity": ALERTS[alert]["labels"]["severity"]}

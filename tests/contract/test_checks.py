@@ -16,6 +16,7 @@ from rackstart.paths import ROOT
 from tests.loopback import program
 
 ENDS, EXPIRES = "rackstart_certificate_expiry_timestamp_seconds", "rackstart_key_expiry_timestamp_seconds"
+CREATED = "rackstart_key_created_timestamp_seconds"
 LOOKED, WEIGHED = "rackstart_weights_looked_timestamp_seconds", "rackstart_weights_weighed_timestamp_seconds"
 
 
@@ -29,8 +30,8 @@ class Checks:
         self.manifest = self.weights / "MANIFEST.sha256"
         (self.weights / "a").write_text("a")
         self.write("b c", publish=True)
-        keys = [gateway_keys.Key("", "soon", expires=2000), gateway_keys.Key("", "soon", expires=9000), gateway_keys.Key("", "never")]
-        keys.append(gateway_keys.Key("", "never", expires=5))
+        keys = [gateway_keys.Key("", "soon", expires=2000, created=500), gateway_keys.Key("", "soon", expires=9000, created=1000)]
+        keys += [gateway_keys.Key("", "never"), gateway_keys.Key("", "never", expires=5)]
         (folder / "keys.map").write_text("".join(f"{line('rk', key)}\n" for key in keys))
         self.certificate = certificates.read(certificates.made({}, {}, ["127.0.0.1"])[1])[0]
         (folder / "tls.crt").write_text(certificates.pem(self.certificate))
@@ -85,6 +86,7 @@ def test_it_sees_weights_keys_and_certificate(tmp_path: Path) -> None:
     with program(checks.log, *checks.command) as until:
         until(lambda: checks.good() == 1)
         assert (checks.seen(EXPIRES, 'client="soon"'), checks.seen(EXPIRES, 'client="never"')) == (9000, None)
+        assert (checks.seen(CREATED, 'client="soon"'), checks.seen(CREATED, 'client="never"')) == (1000, None)
         assert checks.seen(ENDS) == checks.certificate.not_valid_after_utc.timestamp()
         for publish in (False, True):  # a file alone, and with a manifest that agrees
             checks.write("b d", publish)
@@ -98,6 +100,30 @@ def test_it_sees_weights_keys_and_certificate(tmp_path: Path) -> None:
         assert checks.good() == 0
 
 
+def test_what_is_mended_is_seen_in_the_next_round_and_what_is_not_costs_one_file_of_it(tmp_path: Path) -> None:
+    checks = Checks(tmp_path)
+    for number in range(400):
+        (checks.weights / f"c{number:03}").write_text("c")
+    files = sorted(path.name for path in checks.weights.iterdir() if path != checks.manifest)
+    checks.manifest.write_text(subprocess.run(["sha256sum", *files], cwd=checks.weights, check=True, capture_output=True, text=True).stdout)
+    names = files[2:5]
+    for name in names:
+        (checks.weights / name).write_text("d")
+
+    def told() -> list[str]:
+        return re.findall(r"tiny: (.+) is not what the manifest says", checks.log.read_text())
+
+    with program(checks.log, *checks.command) as until:
+        until(lambda: len(told()) > 6)
+        assert told()[:3] == [names[0], names[1], names[0]]  # the turn's own, and one of those before
+        assert checks.good() == 0
+        for name in names:
+            (checks.weights / name).write_text("c")
+        before = time.monotonic()
+        until(lambda: checks.good() == 1)
+        assert time.monotonic() < before + 10  # 400 rounds take 40 s at least
+
+
 def test_an_emptied_manifest_is_seen_and_got_over(tmp_path: Path) -> None:
     checks = Checks(tmp_path)
     with program(checks.log, *checks.command) as until:
@@ -105,6 +131,10 @@ def test_an_emptied_manifest_is_seen_and_got_over(tmp_path: Path) -> None:
         text = checks.manifest.read_text()
         checks.manifest.write_text("")
         until(lambda: checks.good() == 0)
+        checks.manifest.write_text(text)
+        until(lambda: checks.good() == 1)
+        checks.manifest.write_text(f"{text}{'0' * 64}  gone\n")
+        until(lambda: "tiny: gone is not" in checks.log.read_text())
         checks.manifest.write_text(text)
         until(lambda: checks.good() == 1)
 
@@ -142,7 +172,7 @@ def test_a_file_that_hangs_is_told_by_the_time_of_the_last_that_was_weighed(tmp_
             before = time.time()
             until(lambda: time.time() > before + 3)
             assert 0 < (checks.seen(WEIGHED) or 0) <= before + 1
-            assert checks.later(LOOKED)
+            until(lambda: checks.later(LOOKED))
         until(lambda: checks.later(WEIGHED))
 
 

@@ -50,7 +50,8 @@ def manifests(model: dict[str, Any]) -> list[dict[str, Any]]:
     }  # fmt: skip
     watched: monitoring.Settings = {
         "image": IMAGE, "checks_image": IMAGE, "claims": settings["claims"], "script": "", "rules": {}, "dashboards": {}, "storage_gib": 20,
-        "storage_class": "fast", "retention": "15d", "alertmanagers": [], "labels": {},
+        "storage_class": "fast", "retention": "15d", "alertmanagers": [], "labels": {}, "operator_namespace": "monitoring",
+        "nodes_away": [],
     }  # fmt: skip
     return [
         *volumes.objects([model], "10.0.0.1", "/srv/models", ["ro"], IMAGE),

@@ -23,7 +23,7 @@ Series = dict[str, dict[str, set[str]]]
 
 RULE_LIST = [rule for file in RULES for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
 MODELS = [{"name": "tiny", "replicas": 2, "engine": "vllm"}, {"name": OTHER, "replicas": 1, "engine": "ollama"}]
-DECLARED = monitoring.declared(MODELS)["groups"][0]["rules"]
+DECLARED = monitoring.declared(MODELS, ["gpu-9"])["groups"][0]["rules"]
 RECORDS = {rule["record"]: rule for rule in [*RULE_LIST, *DECLARED] if "record" in rule}
 DASHBOARDS = sorted(ROOT.glob("roles/monitoring/files/dashboards/*.json"))
 PANELS = {
@@ -100,7 +100,7 @@ def wrong(expression: str, known: dict[str, Series]) -> list[str]:
     assert parsed.series, f"names no series: {expression}"
     for name, asked in parsed.series.items():
         job = next((job for job, series in known.items() if name in series), "")
-        labels: dict[str, set[str]] = {"instance": set(), "job": set(scraping.JOBS)}
+        labels: dict[str, set[str]] = {"instance": set(), "job": set(map(scraping.label, scraping.JOBS))}
         if name in RECORDS:
             labels = {label: set() for label in parse(RECORDS[name]["expr"]).groups | set(RECORDS[name].get("labels", {}))}
         elif name == "up":

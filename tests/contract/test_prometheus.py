@@ -31,6 +31,8 @@ SETTINGS: monitoring.Settings = {
     "retention": "1d",
     "alertmanagers": ["127.0.0.1:9"],
     "labels": {},
+    "operator_namespace": "monitoring",
+    "nodes_away": [],
 }
 OBJECTS = monitoring.objects([MODEL], SETTINGS, operator=False)
 FILES = next(item["data"] for item in OBJECTS if (item["kind"], item["metadata"]["name"]) == ("ConfigMap", "prometheus"))
@@ -110,7 +112,7 @@ def test_targets_say_what_they_are_of(prometheus: Prometheus) -> None:
     common = {name: {"__name__": "up", "instance": instance, "node": "gpu-1"} for name, instance in at.items()}
     common["inference"] |= {"model": "tiny", "pod": "inference"}
     common["gateway"]["pod"], common["checks"]["pod"] = "gateway", "checks"
-    assert found == common
+    assert found == {scraping.label(name): labels for name, labels in common.items()}
 
 
 def test_only_what_is_used_is_kept(prometheus: Prometheus) -> None:

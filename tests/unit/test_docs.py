@@ -27,3 +27,12 @@ def test_argument_specs_and_defaults_name_the_same_variables_and_values(role: Pa
     assert specs.keys() - required <= defaults.keys() <= specs.keys()
     said = {name: option["default"] for name, option in specs.items() if "default" in option}
     assert said == {name: defaults[name] for name in said}
+
+
+def test_no_advice_reads_the_log_of_one_gateway_of_several() -> None:
+    """kubectl picks one pod of a Deployment; of a selector it takes all, though of each but ten lines when no --tail says more."""
+    files = [path for pattern in ("docs/**/*.md", "collections/**/*.py", "roles/**/*.yml") for path in ROOT.glob(pattern)]
+    lines = (line for path in files for line in path.read_text().splitlines())
+    logs = [line for line in lines if "kubectl" in line and " logs " in line and "gateway" in line]
+    assert logs
+    assert [line for line in logs if "component=gateway" not in line or "--tail=" not in line] == []

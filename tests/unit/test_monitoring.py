@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from ansible_collections.rackstart.cluster.plugins.module_utils import (
     gateway_objects,
     inference,
@@ -15,6 +17,9 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import (
     targets,
 )
 
+from rackstart.paths import ROOT
+
+SITE = "playbooks/group_vars/all.yml"  # which setting of an inventory feeds which role's variable
 RULES = "groups: [{name: one, rules: [{alert: A, expr: vector(1)}]}]"
 TINY = {"name": "tiny", "replicas": 2, "engine": "vllm", "gpus_per_replica": 1}
 MODELS = [TINY, {"name": "large", "replicas": 0, "engine": "ollama", "gpus_per_replica": 0}]
@@ -24,7 +29,7 @@ def settings(**changes: Any) -> monitoring.Settings:
     found: Any = {
         "image": "prometheus@sha256:0", "checks_image": "busybox@sha256:0", "claims": {"tiny": "weights-tiny-0a"}, "script": "true",
         "rules": {"one.yml": RULES}, "dashboards": {"a.json": "{}"}, "storage_class": "", "storage_gib": 20, "retention": "15d",
-        "alertmanagers": [], "labels": {},
+        "alertmanagers": [], "labels": {}, "operator_namespace": "watch", "nodes_away": [],
     }  # fmt: skip
     return found | changes
 
@@ -48,10 +53,19 @@ def test_declared_replicas_are_rules_and_so_is_which_of_them_are_up() -> None:
     assert [(rule["record"], rule["expr"], rule.get("labels")) for rule in rules] == [
         ("rackstart:models_declared", "vector(2)", None),
         ("model:replicas_declared", "vector(2)", {"model": "tiny"}),
-        ("model:replicas_up", 'sum(up{job="inference", model="tiny"}) or vector(0)', {"model": "tiny"}),
+        ("model:replicas_up", 'sum(up{job="rackstart-inference", model="tiny"}) or vector(0)', {"model": "tiny"}),
         ("model:replicas_declared", "vector(0)", {"model": "large"}),
         ("model:replicas_up", 'max(haproxy_backend_active_servers{proxy="large"})', {"model": "large"}),
     ]
+
+
+def test_a_node_out_of_service_is_a_rule() -> None:
+    rules = yaml.safe_load(files(nodes_away=["gpu-2"])["declared.yml"])["groups"][0]["rules"]
+    assert rules[-1] == {"record": "rackstart:node_away", "expr": "vector(1)", "labels": {"node": "gpu-2"}}
+    loader = DataLoader()
+    site, role = (loader.load_from_file(str(ROOT / file), trusted_as_template=True) for file in (SITE, "roles/monitoring/vars/main.yml"))
+    values = Templar(loader=loader, variables=site | role | {"groups": {"out_of_service": ["gpu-2"]}})
+    assert values.template(role["__monitoring_settings"]["nodes_away"]) == ["gpu-2"]
 
 
 def test_a_pod_of_checks_is_made_anew_when_its_script_changes() -> None:
@@ -161,7 +175,18 @@ def test_with_the_operator_there_is_no_prometheus_of_our_own() -> None:
     }
 
 
-def test_any_prometheus_may_read_what_the_operator_s_is_told_of() -> None:
+@pytest.mark.parametrize("files", [("roles/gpu_operator/defaults/main.yml",), ("roles/gpu_operator/defaults/main.yml", SITE)], ids=len)
+def test_the_gpu_operator_s_monitor_is_found_by_the_same_labels(files: tuple[str, ...]) -> None:
+    loader = DataLoader()
+    values = {"monitoring_operator_labels": {"release": "stack"}}
+    for file in files:
+        values |= loader.load_from_file(str(ROOT / file), trusted_as_template=True)
+    chart = Templar(loader=loader, variables=values).template(values["gpu_operator_values"])
+    labels = {"release": "stack"} if SITE in files else {}  # a role by itself has none
+    assert chart["dcgmExporter"]["serviceMonitor"] == {"enabled": True, "additionalLabels": labels}
+
+
+def test_the_prometheus_of_one_namespace_may_read_what_the_operator_s_is_told_of() -> None:
     found = objects(True)
     for name, labels, port in [
         ("checks", {"app.kubernetes.io/component": "checks"}, 9101),
@@ -172,14 +197,18 @@ def test_any_prometheus_may_read_what_the_operator_s_is_told_of() -> None:
         # The lab, which shows that policies hold, knows no matchExpressions.
         assert spec["podSelector"] == {"matchLabels": labels} == found[f"PodMonitor/{name}"]["spec"]["selector"]
         [rule] = spec["ingress"]
-        assert rule["from"] == [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}}]
+        assert rule["from"] == [
+            {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "watch"}},
+                "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
+            }
+        ]
         assert rule["ports"] == [{"protocol": "TCP", "port": port}]
 
 
 def test_a_pod_monitor_says_what_our_own_configuration_says() -> None:
     monitor = next(item for item in scraping.pod_monitors({}) if item["metadata"]["name"] == "inference")
     assert monitor["spec"] == {
-        "jobLabel": "app.kubernetes.io/component",
         "selector": {"matchLabels": {"rackstart.io/engine": "vllm"}},
         "podMetricsEndpoints": [
             {
@@ -187,6 +216,7 @@ def test_a_pod_monitor_says_what_our_own_configuration_says() -> None:
                 "path": "/metrics",
                 "interval": "30s",
                 "relabelings": [
+                    {"targetLabel": "job", "replacement": "rackstart-inference"},
                     {"sourceLabels": ["__meta_kubernetes_pod_label_app_kubernetes_io_name"], "targetLabel": "model"},
                     {"sourceLabels": ["__meta_kubernetes_pod_name"], "targetLabel": "pod"},
                     {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"},
@@ -195,6 +225,14 @@ def test_a_pod_monitor_says_what_our_own_configuration_says() -> None:
             }
         ],
     }
+
+
+def test_our_own_pods_are_of_jobs_that_nobody_else_has() -> None:
+    own = scraping.configuration([])["scrape_configs"]
+    rules = {job["job_name"]: [rule for rule in job["relabel_configs"] if rule.get("target_label") == "job"] for job in own}
+    ours = {"inference", "gateway", "checks"}
+    assert {name: rule["replacement"] for name, found in rules.items() for rule in found} == {name: f"rackstart-{name}" for name in ours}
+    assert {scraping.label(name) for name in scraping.JOBS} == {f"rackstart-{name}" for name in ours} | (scraping.JOBS.keys() - ours)
 
 
 def test_ports_and_labels_are_those_of_the_pods() -> None:

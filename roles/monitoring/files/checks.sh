@@ -15,7 +15,21 @@ look() {
   done
 }
 
-# Each round hashes one file, so that the store is not read at once. `wrong` holds a file for each thing that is, until it is found right.
+# Whether the file in a line of the list is what that says. `wrong` holds a file for each thing that is, until it is found right.
+right() {
+  found=0
+  if sed -n "${2}p" "$mine/list" | (cd "$1" && sha256sum -c -s); then
+    rm -f "$mine/wrong/$2"
+  else
+    found=1
+    touch "$mine/wrong/$2"
+    echo "$model: $(sed -n "${2}s/^[0-9a-f]*  //p" "$mine/list") is not what the manifest says" >&2
+  fi
+  date +%s | put "$mine/weighed"
+  return $found
+}
+
+# Each round hashes one file, so that the store is not read at once; and what was wrong, since it may be mended, up to one that is not.
 weigh() {
   round=0
   until [ -e "$mine/looked" ]; do sleep "$pause"; done
@@ -25,13 +39,12 @@ weigh() {
     if cmp -s "$mine/list" "$mine/first"; then rm -f "$mine/wrong/manifest"; else touch "$mine/wrong/manifest"; fi
     lines=$(wc -l <"$mine/list")
     line=$((round % (lines > 0 ? lines : 1) + 1))
-    if sed -n "${line}p" "$mine/list" | (cd "$1" && sha256sum -c -s); then
-      rm -f "$mine/wrong/$line"
-    else
-      touch "$mine/wrong/$line"
-      echo "$model: $(sed -n "${line}s/^[0-9a-f]*  //p" "$mine/list") is not what the manifest says" >&2
-    fi
-    date +%s | put "$mine/weighed"
+    right "$1" "$line"
+    for one in $(ls "$mine/wrong"); do
+      case $one in manifest | "$line") continue ;; esac
+      # One may be of a longer manifest that is no more.
+      if [ "$one" -gt "$lines" ]; then rm "$mine/wrong/$one"; else right "$1" "$one" || break; fi
+    done
     round=$((round + 1))
     sleep "$seconds"
   done
@@ -48,10 +61,11 @@ known() {
   echo "rackstart_weights_weighed_timestamp_seconds{model=\"$model\"} $(cat "$mine/weighed" "$mine/began" 2>/dev/null | head -1)"
 }
 
-# HASH CLIENT|EXPIRES|...: when each client's last key ends; a client with one that never ends has none.
+# HASH CLIENT|EXPIRES|RATE|MODELS|CREATED: when each client's last key ends and was made; a client with one that never ends has none.
 expiries() {
-  awk -F '[ |]' '$3 == 0 { never[$2] = 1 } $3 > last[$2] { last[$2] = $3 }
-    END { for (one in last) if (!never[one]) print "rackstart_key_expiry_timestamp_seconds{client=\"" one "\"} " last[one] }' "$keys"
+  awk -F '[ |]' '$3 == 0 { never[$2] = 1 } $3 > last[$2] { last[$2] = $3; made[$2] = $6 + 0 }
+    function say(name, one, value) { print "rackstart_key_" name "_timestamp_seconds{client=\"" one "\"} " value }
+    END { for (one in last) if (!never[one]) { say("expiry", one, last[one]); say("created", one, made[one]) } }' "$keys"
 }
 
 # A certificate's begin and end stand one behind the other, as digits behind a tag: 17 with two of the year, or 18 with four.

@@ -214,7 +214,8 @@ def gateway(declared: Declared, seen: Observed) -> Iterator[Gate]:
         yield _gate("gateway.refuses", what, "HTTP 401", seen_of_it, "Run the stage gateway, and look at its pods' logs.")
     for model in declared["models"]:
         problem = seen["models"][model["name"]]["endpoint"]
-        remedy = "Run the stage gateway; `kubectl -n llm logs deployment/gateway` says whether it finds the replicas."
+        logs = "kubectl -n llm logs -l app.kubernetes.io/component=gateway --tail=-1"
+        remedy = f"Run the stage gateway; `{logs}` says whether it finds the replicas."
         yield _gate("endpoint.answers", model["name"], "answers", problem or "answers", remedy)
 
 

@@ -14,24 +14,29 @@ Settings = prometheus_objects.Settings
 def _up(model: Object) -> str:
     """How many replicas of a model are up: by their own metrics, or of Ollama, which has none, by what the gateway finds."""
     if model["engine"] == "vllm":
-        return f'sum(up{{job="inference", model="{model["name"]}"}}) or vector(0)'  # a pod that nothing could start is no target
+        # A pod that nothing could start is no target.
+        return f'sum(up{{job="{scraping.label("inference")}", model="{model["name"]}"}}) or vector(0)'
     return f'max(haproxy_backend_active_servers{{proxy="{model["name"]}"}})'  # silent without a gateway, which has its own alert
 
 
-def declared(models: list[Object]) -> Object:
-    """Rules that say how many replicas of each model are declared, and how many are up."""
+def declared(models: list[Object], away: t.Sequence[str] = ()) -> Object:
+    """Rules that say how many replicas of each model are declared, how many are up, and which nodes are away because somebody said so."""
     # Also where there is no model: Prometheus drops a group without rules.
     rules: list[Object] = [{"record": "rackstart:models_declared", "expr": f"vector({len(models)})"}]
     for model in models:
         records = {"model:replicas_declared": f"vector({int(model['replicas'])})", "model:replicas_up": _up(model)}
         rules += [{"record": name, "expr": expression, "labels": {"model": model["name"]}} for name, expression in records.items()]
+    rules += [{"record": "rackstart:node_away", "expr": "vector(1)", "labels": {"node": node}} for node in away]
     return {"groups": [{"name": "rackstart-declared", "rules": rules}]}
 
 
-def _to_operator(name: str, job: scraping.Pods) -> Object:
-    """A policy that lets any Prometheus read one job's pods."""
-    anywhere = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}}
-    ingress = [{"from": [anywhere], "ports": [{"protocol": "TCP", "port": job.port}]}]
+def _to_operator(name: str, job: scraping.Pods, namespace: str) -> Object:
+    """A policy that lets Prometheus in that namespace read one job's pods. Any pod could bear its label, and reach a whole engine by it."""
+    selectors = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
+    }
+    ingress = [{"from": [selectors], "ports": [{"protocol": "TCP", "port": job.port}]}]
     spec = {"podSelector": {"matchLabels": scraping.match(job)}, "policyTypes": ["Ingress"], "ingress": ingress}
     metadata = prometheus_objects.meta(f"operator-{name}")
     return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
@@ -42,7 +47,7 @@ def _for_operator(rules: dict[str, str], settings: Settings) -> list[Object]:
     meta = prometheus_objects.meta("rackstart")
     meta["labels"] = meta["labels"] | settings["labels"]
     return [
-        *(_to_operator(name, job) for name, job in scraping.of_ours().items()),
+        *(_to_operator(name, job, settings["operator_namespace"]) for name, job in scraping.of_ours().items()),
         *scraping.pod_monitors(settings["labels"]),
         {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule", "metadata": meta, "spec": {"groups": groups}},
     ]
@@ -50,7 +55,7 @@ def _for_operator(rules: dict[str, str], settings: Settings) -> list[Object]:
 
 def objects(models: list[Object], settings: Settings, operator: bool) -> list[Object]:
     """Everything, in the order to apply it. operator: whether the cluster knows the kinds of Prometheus' operator."""
-    rules = settings["rules"] | {"declared.yml": prometheus_objects.text(declared(models))}
+    rules = settings["rules"] | {"declared.yml": prometheus_objects.text(declared(models, settings["nodes_away"]))}
     dashboards = prometheus_objects.config_map("dashboards", settings["dashboards"])
     # The label that Grafana's sidecar looks for.
     dashboards["metadata"]["labels"] = prometheus_objects.LABELS | {"grafana_dashboard": "1"}

@@ -25,7 +25,8 @@ ACCOUNT_NAME = "rackstart-prometheus"
 class Settings(t.TypedDict):
     """image, checks_image: pinned by digest; rules, dashboards: text by file; storage_class: none for the node's own disk.
 
-    claims: of each model's weights; retention: as Prometheus takes it; labels: of what the operator shall find.
+    claims: of each model's weights; retention: as Prometheus takes it; labels: of what the operator shall find;
+    operator_namespace: where its Prometheus runs; nodes_away: of which nothing is expected.
     """
 
     image: str
@@ -39,6 +40,8 @@ class Settings(t.TypedDict):
     retention: str
     alertmanagers: list[str]
     labels: dict[str, str]
+    operator_namespace: str
+    nodes_away: list[str]
 
 
 def text(item: Object) -> str:

@@ -61,8 +61,14 @@ def _filter(keep: str) -> list[Object]:
     return [{"source_labels": ["__name__"], "regex": keep, "action": "keep"}] if keep != ".+" else []
 
 
-def _labels(job: Pods) -> list[Object]:
-    return [{"source_labels": [source], "target_label": label} for label, source in job.labels.items()]
+def label(name: str) -> str:
+    """What the series of a job say of it. A Prometheus that others use too may have a job `gateway` of theirs."""
+    return f"rackstart-{name}" if name in of_ours() else name
+
+
+def _labels(name: str, job: Pods) -> list[Object]:
+    renamed = [{"target_label": "job", "replacement": label(name)}] if label(name) != name else []
+    return renamed + [{"source_labels": [source], "target_label": target} for target, source in job.labels.items()]
 
 
 def _of_pods(name: str, job: Pods) -> Object:
@@ -71,7 +77,7 @@ def _of_pods(name: str, job: Pods) -> Object:
         {"source_labels": [f"{POD}container_port_number"], "regex": str(job.port), "action": "keep"},
         # Of a pod that has ended no metrics are to be had.
         {"source_labels": [f"{POD}phase"], "regex": "Succeeded|Failed", "action": "drop"},
-        *_labels(job),
+        *_labels(name, job),
     ]
     scrape = {"job_name": name, "metrics_path": job.path, "kubernetes_sd_configs": [discovery], "relabel_configs": relabel}
     return scrape | {"metric_relabel_configs": _filter(job.keep)}
@@ -123,13 +129,12 @@ def _monitor(name: str, job: Pods, extra_labels: dict[str, str]) -> Object:
     def camel(rules: list[Object]) -> list[Object]:
         return [{names.get(key, key): value for key, value in rule.items()} for rule in rules]
 
-    endpoint = {"port": job.port_name, "path": job.path, "interval": INTERVAL, "relabelings": camel(_labels(job))}
+    endpoint = {"port": job.port_name, "path": job.path, "interval": INTERVAL, "relabelings": camel(_labels(name, job))}
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PodMonitor",
         "metadata": {"name": name, "namespace": pods.NAMESPACE, "labels": pods.labels(name, "monitoring") | extra_labels},
         "spec": {
-            "jobLabel": COMPONENT,
             "selector": {"matchLabels": match(job)},
             "podMetricsEndpoints": [endpoint | {"metricRelabelings": camel(_filter(job.keep))}],
         },

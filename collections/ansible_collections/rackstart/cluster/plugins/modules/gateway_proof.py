@@ -77,7 +77,7 @@ def main() -> None:
     end = time.monotonic() + params["timeout"]
     while (listed := gateway_client.listed(address, params["key"], params["timeout"])) != params["models"]:
         if time.monotonic() > end:
-            advice = "Look at the gateway's log: kubectl --namespace llm logs deployment/gateway"
+            advice = "Look at its logs: kubectl -n llm logs -l app.kubernetes.io/component=gateway --tail=-1"
             module.fail_json(msg=f"https://{params['host']}:{params['port']} lists {listed} and not {params['models']}. {advice}")
         time.sleep(1)
     admitted = {what: seen for what, seen in gateway_client.refusals(address, params["timeout"]).items() if seen != "HTTP 401"}
