@@ -89,7 +89,7 @@ def page() -> str:
     result = _result()
     rows = ((f"`{key}`", head, what) for key, (head, what) in bench_report.FIGURES.items())
     shown = [
-        f"On {result['hardware']}, while the machine did other work: how it is read is the point, not the figures.",
+        f"On {result['hardware']} in all, behind its gateway: how it is read is the point, not the figures.",
         "",
         "![Tokens a second and waiting times over concurrency](bench.svg)",
         "",
