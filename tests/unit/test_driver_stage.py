@@ -1,0 +1,24 @@
+"""Stage driver: in which order a node is cordoned, drained and given back."""
+
+from typing import Any
+
+import yaml
+
+from rackstart.paths import ROOT
+
+PLAY = next(play for play in yaml.safe_load((ROOT / "playbooks/driver.yml").read_text()) if "serial" in play)
+(BLOCK,) = (task for task in PLAY["tasks"] if "block" in task)
+TASKS: list[dict[str, Any]] = [task for task in PLAY["tasks"] if "block" not in task] + BLOCK["block"]
+NAMES = [task["name"] for task in TASKS]
+NOTE = "/var/lib/rackstart/cordoned"
+
+
+def test_a_run_that_is_killed_leaves_no_cordoned_node_without_the_note() -> None:
+    """What decides about the note is known before; it is written before the node is cordoned, and removed after it is given back."""
+    asked, noted, cordoned = (next(at for at, name in enumerate(NAMES) if name.startswith(word)) for word in ("Ask", "Note", "Cordon"))
+    assert asked < noted < cordoned
+    assert TASKS[asked]["register"] in PLAY["vars"]["rackstart_cordoned_here"]
+    assert TASKS[noted]["rackstart.cluster.files"]["files"][0]["path"] == NOTE
+    assert [task["name"] for task in BLOCK["always"]] == ["Give the node back", "Remove the note"]
+    assert BLOCK["always"][1]["ansible.builtin.file"]["path"] == NOTE
+    assert {TASKS[noted]["when"], *(task["when"] for task in BLOCK["always"])} == {"rackstart_cordoned_here"}
