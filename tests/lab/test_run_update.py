@@ -59,7 +59,9 @@ def driver(host: str) -> set[str]:
 
 
 @pytest.mark.chaos  # for its length
-def test_a_driver_is_replaced_on_one_drained_node_after_the_other(cluster: str, start: Callable[..., Running], inventory: Path) -> None:
+def test_a_driver_is_replaced_on_one_drained_node_after_the_other(
+    cluster: str, bootstrap: Callable[..., Finished], start: Callable[..., Running], inventory: Path
+) -> None:
     edit(inventory / "group_vars/all/gpu.yml", lambda content: content.update(gpu_driver_version="595.91.07-1"))
     assert [driver(host) for host in GPU_HOSTS] == [{"580.173.02"}] * 2
     drained, left = [cordoned()], [answering()]
@@ -70,10 +72,15 @@ def test_a_driver_is_replaced_on_one_drained_node_after_the_other(cluster: str, 
         return False
 
     only = [word for stage in ("driver", "gpu_operator", "verify") for word in ("--only", stage)]
+    dry = bootstrap("--inventory", str(inventory), "--only", "driver", "check", "--json")
+    assert cordoned() == set()
     update = start("--inventory", str(inventory), *only, "--json").wait(LONGEST, until=look)
     assert update is not None
     assert update.code == 0, update
     assert update.json["verdict"]["green"]
+    moved = {("driver", task, host) for task in ("Cordon the node", "Drain the node", "Give the node back") for host in GPU_HOSTS}
+    assert moved <= dry.changes
+    assert moved <= update.changes
     assert [nodes for nodes, _ in groupby(filter(None, drained))] == [{"gpu-1"}, {"gpu-2"}]
     assert cordoned() == set()
     assert min(left) >= 1

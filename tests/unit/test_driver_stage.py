@@ -1,0 +1,34 @@
+"""Stage driver: in which order a node is cordoned, drained and given back, and what a dry run says of it."""
+
+from typing import Any
+
+import yaml
+
+from rackstart.paths import ROOT
+
+PLAY = next(play for play in yaml.safe_load((ROOT / "playbooks/driver.yml").read_text()) if "serial" in play)
+(BLOCK,) = (task for task in PLAY["tasks"] if "block" in task)
+TASKS: list[dict[str, Any]] = [task for task in PLAY["tasks"] if "block" not in task] + BLOCK["block"]
+NAMES = [task["name"] for task in TASKS]
+NOTE = "/var/lib/rackstart/cordoned"
+
+
+def test_a_run_that_is_killed_leaves_no_cordoned_node_without_the_note() -> None:
+    """What decides about the note is known before; it is written before the node is cordoned, and removed after it is given back."""
+    asked, noted, cordoned = (next(at for at, name in enumerate(NAMES) if name.startswith(word)) for word in ("Ask", "Note", "Cordon"))
+    assert asked < noted < cordoned
+    assert TASKS[asked]["register"] in PLAY["vars"]["rackstart_cordoned_here"]
+    assert TASKS[noted]["rackstart.cluster.files"]["files"][0]["path"] == NOTE
+    assert [task["name"] for task in BLOCK["always"]] == ["Give the node back", "Remove the note"]
+    assert BLOCK["always"][1]["ansible.builtin.file"]["path"] == NOTE
+    assert {TASKS[noted]["when"], *(task["when"] for task in BLOCK["always"])} == {"rackstart_cordoned_here"}
+
+
+def test_a_dry_run_says_that_a_node_is_drained() -> None:
+    """k8s_drain has no check mode and would be passed over: where it stands, a task of the same name foretells it."""
+    for name in ("Cordon the node", "Drain the node", "Give the node back"):
+        foretelling, *_ = (task for task in TASKS + BLOCK["always"] if task["name"] == name)
+        assert "kubernetes.core.k8s_drain" not in foretelling, name
+    foretelling, draining = (task for task in TASKS if task["name"] == "Drain the node")
+    assert (foretelling["when"], foretelling["changed_when"]) == ("ansible_check_mode", True)
+    assert "kubernetes.core.k8s_drain" in draining
