@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 import yaml
 from ansible_collections.rackstart.cluster.plugins.module_utils import driver, probe_health, probe_system
@@ -196,6 +197,34 @@ def test_what_dnf_has_locked_counts_as_held(tmp_path: Path, monkeypatch: pytest.
         "nvidia-driver-cuda": ["580.173.02-1.el9", "hold"],
         "kmod-nvidia-open-dkms": ["580.173.02-1.el9"],
     }
+
+
+def test_the_initial_file_systems_of_all_kernels_are_rebuilt() -> None:
+    every = {"debian": {"-k", "all"}, "ubuntu": {"-k", "all"}, "rhel": {"--regenerate-all"}}
+    assert {name for name, table in TABLES.items() if every[name] <= set(table["initramfs"])} == set(every)
+
+
+@pytest.mark.parametrize(
+    ("case", "stale", "written", "install", "expected"),
+    [
+        ("as it was", "", [], {"changed": False}, False),
+        ("before a reboot", "nouveau holds the GPUs", [], {"changed": True}, True),
+        ("the blacklist of an adopted driver", "", ["/etc/modprobe.d/rackstart-nouveau.conf"], None, True),
+        ("the blacklist that was taken away", "", ["/etc/modprobe.d/rackstart-nouveau.conf"], {"changed": False}, True),
+        ("packages that rebuild it", "", ["/etc/modprobe.d/rackstart-nouveau.conf"], {"changed": True}, False),
+        ("another file", "", ["/etc/systemd/system/nvidia-persistenced.service.d/rackstart.conf"], None, False),
+    ],
+)
+def test_when_the_initial_file_systems_are_rebuilt(
+    case: str, stale: str, written: list[str], install: dict[str, bool] | None, expected: bool
+) -> None:
+    tasks = yaml.safe_load((ROOT / "roles/nvidia_driver/tasks/load.yml").read_text())
+    (when,) = (task["when"] for task in tasks if "initramfs" in str(task))
+    environment = jinja2.Environment()
+    environment.tests["changed"] = lambda result: result.get("changed", False)
+    names = {"__nvidia_driver_seen": {"stale": stale}, "__nvidia_driver_blacklist": {"changes": written}}
+    names |= {} if install is None else {"__nvidia_driver_install": install}
+    assert environment.compile_expression(when)(**names) is expected, case
 
 
 MOKUTIL = """#!/bin/sh
