@@ -1,12 +1,15 @@
 """What the look at a host's driver reads, which packages a plan comes to, and how the key of a host with Secure Boot is enrolled."""
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pytest
 import yaml
+from ansible.module_utils.testing import patch_module_args
 from ansible_collections.rackstart.cluster.plugins.module_utils import driver, probe_health, probe_system
 from ansible_collections.rackstart.cluster.plugins.modules import mok, nvidia_driver
 
@@ -272,3 +275,64 @@ def test_a_request_that_cannot_be_made_says_so(console: Path) -> None:
     lay(console, {"mokutil": "#!/bin/sh\necho 'Failed to write MokAuth' >&2\nexit 255\n"})
     with pytest.raises(RuntimeError, match="Failed to write MokAuth"):
         mok.request(console / "mok.pub", console / "password", False)
+
+
+@pytest.fixture
+def enrol(console: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """enrol(check=False): what the module answers on the host of the stand-in."""
+
+    def run(check: bool = False) -> dict[str, Any]:
+        settings = {"certificate": str(console / "mok.pub"), "password_file": str(console / "password"), "_ansible_check_mode": check}
+        with patch_module_args(settings), pytest.raises(SystemExit):
+            mok.main()
+        out, err = capsys.readouterr()
+        assert err == ""
+        return dict(json.loads(out))
+
+    return run
+
+
+def test_a_key_is_enrolled_once_a_person_was_at_the_console(console: Path, enrol: Callable[..., dict[str, Any]]) -> None:
+    foretold = enrol(check=True)
+    assert (foretold["changed"], foretold["enrolled"]) == (True, False)
+    assert not (console / "request").exists()
+
+    asked = enrol()
+    password = (console / "password").read_text()
+    assert asked["failed"]
+    assert "Enroll MOK" in asked["msg"]
+    assert json.dumps(asked).count(password) == 1  # in what the person at the console has to do, and nowhere else
+
+    pending = enrol(check=True)
+    assert (pending["changed"], pending["enrolled"]) == (True, False)
+    assert enrol()["msg"] == asked["msg"]
+
+    (console / "request").rename(console / "enrolled")
+    seen = [enrol(check=True), enrol(), enrol()]
+    assert [(answer["changed"], answer["enrolled"]) for answer in seen] == [(True, True), (True, True), (False, True)]
+    assert password not in json.dumps([foretold, pending, *seen])
+    assert not (console / "password").exists()
+
+
+def test_without_mokutil_a_dry_run_foretells_and_a_run_says_so(
+    console: Path, enrol: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    foretold, failed = enrol(check=True), enrol()
+    assert (foretold["changed"], foretold["enrolled"]) == (True, False)
+    assert failed["failed"]
+    assert failed["msg"].startswith("mokutil cannot be asked")
+
+
+def test_without_a_key_a_dry_run_foretells_and_a_run_says_so(console: Path, enrol: Callable[..., dict[str, Any]]) -> None:
+    (console / "mok.pub").unlink()
+    assert enrol(check=True)["changed"]
+    assert "DKMS has built and signed nothing" in enrol()["msg"]
+
+
+def test_a_request_that_failed_does_not_show_its_password(console: Path, enrol: Callable[..., dict[str, Any]]) -> None:
+    lay(console, {"mokutil": '#!/bin/sh\n[ "$1" = --import ] && read one && echo "Failed to enroll with $one"\nexit 255\n'})
+    failed = enrol()
+    assert failed["failed"]
+    assert "Failed to enroll with ..." in failed["msg"]
+    assert (console / "password").read_text() not in json.dumps(failed)
