@@ -2,9 +2,11 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
@@ -200,6 +202,34 @@ def test_what_dnf_has_locked_counts_as_held(tmp_path: Path, monkeypatch: pytest.
     }
 
 
+def test_the_initial_file_systems_of_all_kernels_are_rebuilt() -> None:
+    every = {"debian": {"-k", "all"}, "ubuntu": {"-k", "all"}, "rhel": {"--regenerate-all"}}
+    assert {name for name, table in TABLES.items() if every[name] <= set(table["initramfs"])} == set(every)
+
+
+@pytest.mark.parametrize(
+    ("case", "stale", "written", "install", "expected"),
+    [
+        ("as it was", "", [], {"changed": False}, False),
+        ("before a reboot", "nouveau holds the GPUs", [], {"changed": True}, True),
+        ("the blacklist of an adopted driver", "", ["/etc/modprobe.d/rackstart-nouveau.conf"], None, True),
+        ("the blacklist that was taken away", "", ["/etc/modprobe.d/rackstart-nouveau.conf"], {"changed": False}, True),
+        ("packages that rebuild it", "", ["/etc/modprobe.d/rackstart-nouveau.conf"], {"changed": True}, False),
+        ("another file", "", ["/etc/systemd/system/nvidia-persistenced.service.d/rackstart.conf"], None, False),
+    ],
+)
+def test_when_the_initial_file_systems_are_rebuilt(
+    case: str, stale: str, written: list[str], install: dict[str, bool] | None, expected: bool
+) -> None:
+    tasks = yaml.safe_load((ROOT / "roles/nvidia_driver/tasks/load.yml").read_text())
+    (when,) = (task["when"] for task in tasks if "initramfs" in str(task))
+    environment = jinja2.Environment()
+    environment.tests["changed"] = lambda result: result.get("changed", False)
+    names = {"__nvidia_driver_seen": {"stale": stale}, "__nvidia_driver_blacklist": {"changes": written}}
+    names |= {} if install is None else {"__nvidia_driver_install": install}
+    assert environment.compile_expression(when)(**names) is expected, case
+
+
 MOKUTIL = """#!/bin/sh
 # Stands in for mokutil: the request is a file, which the person at the console turns into an enrolled key.
 case $1 in
@@ -221,40 +251,6 @@ def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def enrol(console: Path, capsys: pytest.CaptureFixture[str], check: bool = False) -> dict[str, Any]:
-    """What the module says."""
-    arguments = {"certificate": str(console / "mok.pub"), "password_file": str(console / "password"), "_ansible_check_mode": check}
-    with patch_module_args(arguments), pytest.raises(SystemExit):
-        mok.main()
-    said: dict[str, Any] = json.loads(capsys.readouterr().out)
-    said.pop("invocation")
-    return said
-
-
-def test_it_stops_until_somebody_was_at_the_console(console: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert enrol(console, capsys, check=True) == {"changed": True, "enrolled": False}
-    assert not (console / "request").exists()
-    first = enrol(console, capsys)
-    password = (console / "request").read_text().strip()
-    assert first["failed"]
-    assert f"type the password {password}, and choose Reboot" in first["msg"]
-    assert enrol(console, capsys)["msg"] == first["msg"]  # still pending
-    (console / "request").rename(console / "enrolled")
-    assert enrol(console, capsys, check=True) == {"changed": True, "enrolled": True}
-    assert enrol(console, capsys) == {"changed": True, "enrolled": True}
-    assert not (console / "password").exists()
-    assert enrol(console, capsys) == {"changed": False, "enrolled": True}
-
-
-def test_a_dry_run_needs_no_mokutil_and_a_run_says_that_it_does(
-    console: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (console / "mokutil").unlink()
-    monkeypatch.setenv("PATH", str(console))
-    assert enrol(console, capsys, check=True) == {"changed": True, "enrolled": False}
-    assert "mokutil" in enrol(console, capsys)["msg"]
 
 
 def test_a_request_has_a_password_that_root_alone_can_read(console: Path) -> None:
@@ -279,3 +275,64 @@ def test_a_request_that_cannot_be_made_says_so(console: Path) -> None:
     lay(console, {"mokutil": "#!/bin/sh\necho 'Failed to write MokAuth' >&2\nexit 255\n"})
     with pytest.raises(RuntimeError, match="Failed to write MokAuth"):
         mok.request(console / "mok.pub", console / "password", False)
+
+
+@pytest.fixture
+def enrol(console: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """enrol(check=False): what the module answers on the host of the stand-in."""
+
+    def run(check: bool = False) -> dict[str, Any]:
+        settings = {"certificate": str(console / "mok.pub"), "password_file": str(console / "password"), "_ansible_check_mode": check}
+        with patch_module_args(settings), pytest.raises(SystemExit):
+            mok.main()
+        out, err = capsys.readouterr()
+        assert err == ""
+        return dict(json.loads(out))
+
+    return run
+
+
+def test_a_key_is_enrolled_once_a_person_was_at_the_console(console: Path, enrol: Callable[..., dict[str, Any]]) -> None:
+    foretold = enrol(check=True)
+    assert (foretold["changed"], foretold["enrolled"]) == (True, False)
+    assert not (console / "request").exists()
+
+    asked = enrol()
+    password = (console / "password").read_text()
+    assert asked["failed"]
+    assert "Enroll MOK" in asked["msg"]
+    assert json.dumps(asked).count(password) == 1  # in what the person at the console has to do, and nowhere else
+
+    pending = enrol(check=True)
+    assert (pending["changed"], pending["enrolled"]) == (True, False)
+    assert enrol()["msg"] == asked["msg"]
+
+    (console / "request").rename(console / "enrolled")
+    seen = [enrol(check=True), enrol(), enrol()]
+    assert [(answer["changed"], answer["enrolled"]) for answer in seen] == [(True, True), (True, True), (False, True)]
+    assert password not in json.dumps([foretold, pending, *seen])
+    assert not (console / "password").exists()
+
+
+def test_without_mokutil_a_dry_run_foretells_and_a_run_says_so(
+    console: Path, enrol: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    foretold, failed = enrol(check=True), enrol()
+    assert (foretold["changed"], foretold["enrolled"]) == (True, False)
+    assert failed["failed"]
+    assert failed["msg"].startswith("mokutil cannot be asked")
+
+
+def test_without_a_key_a_dry_run_foretells_and_a_run_says_so(console: Path, enrol: Callable[..., dict[str, Any]]) -> None:
+    (console / "mok.pub").unlink()
+    assert enrol(check=True)["changed"]
+    assert "DKMS has built and signed nothing" in enrol()["msg"]
+
+
+def test_a_request_that_failed_does_not_show_its_password(console: Path, enrol: Callable[..., dict[str, Any]]) -> None:
+    lay(console, {"mokutil": '#!/bin/sh\n[ "$1" = --import ] && read one && echo "Failed to enroll with $one"\nexit 255\n'})
+    failed = enrol()
+    assert failed["failed"]
+    assert "Failed to enroll with ..." in failed["msg"]
+    assert (console / "password").read_text() not in json.dumps(failed)

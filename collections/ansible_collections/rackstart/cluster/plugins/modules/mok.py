@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -53,9 +54,12 @@ CONSOLE = """Secure Boot is on, and the kernel does not trust the key that {host
 
 
 def mokutil(*arguments: str, answers: str = "") -> str:
-    """What mokutil says; its exit codes tell nothing that its words do not."""
-    environment = {**os.environ, "LC_ALL": "C"}
-    done = subprocess.run(["mokutil", *arguments], input=answers, capture_output=True, text=True, timeout=60, env=environment, check=False)
+    """What mokutil says; its exit codes tell nothing that its words do not. Raises RuntimeError where it cannot be asked."""
+    environment, command = {**os.environ, "LC_ALL": "C"}, ["mokutil", *arguments]
+    try:
+        done = subprocess.run(command, input=answers, capture_output=True, text=True, timeout=60, env=environment, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RuntimeError(str(error)) from error
     return done.stdout + done.stderr
 
 
@@ -72,7 +76,7 @@ def request(certificate: Path, password_file: Path, pending: bool) -> str:
         mokutil("--revoke-import")
     told = mokutil("--import", str(certificate), answers=f"{password}\n{password}\n")
     if "Failed" in told:
-        raise RuntimeError(told.strip())
+        raise RuntimeError(told.replace(password, "...").strip())
     return password
 
 
@@ -85,13 +89,14 @@ def main() -> None:
         supports_check_mode=True,
     )
     certificate, password_file = (Path(module.params[name]) for name in ("certificate", "password_file"))
-    if not certificate.exists():
-        if module.check_mode:
-            module.exit_json(changed=True, enrolled=False)
-        module.fail_json(msg=f"There is no {certificate}: DKMS has built and signed nothing. Look at dkms status and /var/lib/dkms.")
-    if not module.get_bin_path("mokutil", required=not module.check_mode):  # a package that a dry run has not installed
+    if module.check_mode and not (certificate.exists() and shutil.which("mokutil")):  # both come with packages
         module.exit_json(changed=True, enrolled=False)
-    told = mokutil("--test-key", str(certificate))
+    if not certificate.exists():
+        module.fail_json(msg=f"There is no {certificate}: DKMS has built and signed nothing. Look at dkms status and /var/lib/dkms.")
+    try:
+        told = mokutil("--test-key", str(certificate))
+    except RuntimeError as error:
+        module.fail_json(msg=f"mokutil cannot be asked for {certificate}: {error}. Look there with `mokutil --test-key {certificate}`.")
     if "is already enrolled" in told or "Already in kernel trusted keyring" in told:
         known = password_file.exists()
         if known and not module.check_mode:
