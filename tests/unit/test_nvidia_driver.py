@@ -225,8 +225,9 @@ def test_when_the_initial_file_systems_are_rebuilt(
     (when,) = (task["when"] for task in tasks if "initramfs" in str(task))
     environment = jinja2.Environment()
     environment.tests["changed"] = lambda result: result.get("changed", False)
-    names = {"__nvidia_driver_seen": {"stale": stale}, "__nvidia_driver_blacklist": {"changes": written}}
+    names: dict[str, Any] = {"__nvidia_driver_seen": {"stale": stale}, "__nvidia_driver_blacklist": {"changes": written}}
     names |= {} if install is None else {"__nvidia_driver_install": install}
+    names["__nvidia_driver_outdated"] = environment.compile_expression(VARS["__nvidia_driver_outdated"].strip("{} "))(**names)
     assert environment.compile_expression(when)(**names) is expected, case
 
 

@@ -89,7 +89,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     certificate, password_file = (Path(module.params[name]) for name in ("certificate", "password_file"))
-    if module.check_mode and not (certificate.exists() and shutil.which("mokutil")):  # both come with packages
+    if module.check_mode and (not certificate.exists() or not shutil.which("mokutil")):  # both come with packages
         module.exit_json(changed=True, enrolled=False)
     if not certificate.exists():
         module.fail_json(msg=f"There is no {certificate}: DKMS has built and signed nothing. Look at dkms status and /var/lib/dkms.")
