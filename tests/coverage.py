@@ -53,10 +53,10 @@ def _below(file: str, node: yaml.Node | None) -> Iterator[str]:
 
 
 def ran(record: Path) -> set[str]:
-    """Every task that was run on some host, not skipped; a role's name stands before that of its tasks."""
+    """Every task that was run on some host, not skipped."""
     entries = map(json.loads, record.read_text().splitlines())
     done = (entry for entry in entries if entry.get("outcome", "skipped") != "skipped")
-    return {f"{entry['task'].rsplit(':', 1)[0]}: {entry['name'].rpartition(' : ')[2]}" for entry in done}
+    return {f"{entry['task'].rsplit(':', 1)[0]}: {entry['name']}" for entry in done}
 
 
 def result(every: list[str], seen: set[str]) -> dict[str, Any]:

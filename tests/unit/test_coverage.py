@@ -33,10 +33,10 @@ def test_a_task_counts_that_was_run_on_some_host(tmp_path: Path) -> None:
     record = tmp_path / "record.jsonl"
     entries = [
         {"playbook": "playbooks/toy.yml", "check": False},
-        {"task": "roles/toy/tasks/main.yml:7", "name": "toy : One 2", "host": "a", "outcome": "skipped"},
-        {"task": "roles/toy/tasks/main.yml:7", "name": "toy : One 3", "host": "b", "outcome": "ok"},
-        {"task": "roles/toy/tasks/main.yml:10", "name": "toy : Two", "host": "b", "outcome": "skipped"},
-        {"task": "roles/toy/tasks/main.yml:10", "name": "toy : Another that stood there", "host": "b", "outcome": "ok"},
+        {"task": "roles/toy/tasks/main.yml:7", "name": "One 2", "host": "a", "outcome": "skipped"},
+        {"task": "roles/toy/tasks/main.yml:7", "name": "One 3", "host": "b", "outcome": "ok"},
+        {"task": "roles/toy/tasks/main.yml:10", "name": "Two", "host": "b", "outcome": "skipped"},
+        {"task": "roles/toy/tasks/main.yml:10", "name": "Another that stood there", "host": "b", "outcome": "ok"},
         {"task": "playbooks/toy.yml:9", "name": "Three", "host": "b", "outcome": "failed"},
     ]
     record.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
