@@ -33,7 +33,9 @@ def swap_tasks(folder: Path, units: list[dict[str, str]], *, check: bool) -> tup
         (folder / file).write_text("".join(f"{unit['unit']}\n" for unit in units if unit[key] == value))
     (folder / "told").write_text("")
     (folder / "systemctl").write_text(SYSTEMCTL.replace("{folder}", str(folder)))
-    (folder / "systemctl").chmod(0o755)
+    (folder / "swapoff").write_text(f"#!/bin/sh\necho swapoff $* >>{folder}/told\n")
+    for program in ("systemctl", "swapoff"):
+        (folder / program).chmod(0o755)
     done = play(folder, "host", "swap.yml", check=check)
     assert done.code == 0, done.output
     return (folder / "told").read_text().splitlines(), done.changed
@@ -43,7 +45,7 @@ def swap_tasks(folder: Path, units: list[dict[str, str]], *, check: bool) -> tup
     ("units", "told"),
     [
         ([], []),
-        ([unit("dev-vdb.swap", active="active")], ["stop dev-vdb.swap", "mask dev-vdb.swap"]),
+        ([unit("dev-vdb.swap", active="active")], ["swapoff --all", "mask dev-vdb.swap"]),
         ([unit("dev-vdb.swap")], ["mask dev-vdb.swap"]),  # after swapoff, or a run that was killed halfway
         ([unit("dev-vdb.swap", load="masked")], []),
         ([unit("dev-old.swap", load="not-found")], []),
