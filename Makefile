@@ -55,7 +55,8 @@ test: .venv/.rackstart ## all of the above, and three of the faults
 	$(MAKE) lab
 
 molecule-more: .venv/.rackstart ## other distributions, and hosts on which a run was killed half-way: about a quarter of an hour (root)
-	molecule test $(addprefix --scenario-name=,$(MORE))
+	rm -f .ansible/record-more.jsonl
+	MOLECULE_RECORD=record-more molecule test $(addprefix --scenario-name=,$(MORE))
 
 coverage: .venv/.rackstart ## which tasks the tests have run, of those targets that were made, into docs/coverage.md; fails below 95 %
 	python -m tests.coverage

@@ -21,6 +21,7 @@ HEAD = (
 # What the callback tests/plugins/record.py writes, by the targets that let it.
 RECORDS = {
     "make test": ROOT / ".ansible/record.jsonl",
+    "make molecule-more": ROOT / ".ansible/record-more.jsonl",
     "make test-serving": ROOT / ".ansible/record-serving.jsonl",
     "make chaos": ROOT / ".ansible/record-chaos.jsonl",
     "make test-vm": ROOT / ".ansible/record-vm.jsonl",

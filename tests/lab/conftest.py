@@ -11,14 +11,11 @@ from lab import paths
 from tests.lab import page
 from tests.lab.drive import INVENTORY, Finished, Running, cluster_id
 
-RECORD = {  # what the callback writes for `make coverage`
-    "ANSIBLE_CALLBACK_PLUGINS": str(paths.REPO / "tests/plugins"),
-    "ANSIBLE_CALLBACKS_ENABLED": "record",
-}
 LONGEST = 1800  # seconds that a command may take
 BUILDS = 4500  # seconds that the first run may take, on a machine that has none of the builds
 
 
+TARGETS = ("serving", "chaos")  # marks of tests that are targets of their own
 STEPS = pytest.StashKey[list[page.Step]]()
 
 
@@ -43,17 +40,30 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[STEPS] = []
-    target = config.option.markexpr if config.option.markexpr in ("serving", "chaos") else ""
-    RECORD["RACKSTART_RECORD"] = str(paths.REPO / f".ansible/record{'-' if target else ''}{target}.jsonl")
-    if target:
-        Path(RECORD["RACKSTART_RECORD"]).unlink(missing_ok=True)
+    if config.option.markexpr in TARGETS:
+        _record(config).unlink(missing_ok=True)
     config.addinivalue_line("markers", "lab: needs root and the lab's hosts")
     config.addinivalue_line("markers", "serving: docs/serving.md and what takes long beside it, in a target of its own")
     config.addinivalue_line("markers", "chaos: takes long, in a target of its own")
 
 
+def _record(config: pytest.Config) -> Path:
+    target = config.option.markexpr
+    return paths.REPO / ".ansible" / (f"record-{target}.jsonl" if target in TARGETS else "record.jsonl")
+
+
 @pytest.fixture(scope="session")
-def start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Running]:
+def record(pytestconfig: pytest.Config) -> dict[str, str]:
+    """Environment in which Ansible writes down its tasks for `make coverage`."""
+    return {
+        "ANSIBLE_CALLBACK_PLUGINS": str(paths.REPO / "tests/plugins"),
+        "ANSIBLE_CALLBACKS_ENABLED": "record",
+        "RACKSTART_RECORD": str(_record(pytestconfig)),
+    }
+
+
+@pytest.fixture(scope="session")
+def start(request: pytest.FixtureRequest, record: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Running]:
     """start(ARGUMENT..., **ENVIRONMENT): bootstrap.py, on its way."""
     terminal, capture = map(request.config.pluginmanager.get_plugin, ("terminalreporter", "capturemanager"))
 
@@ -62,7 +72,7 @@ def start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             terminal.write_line(text)
             terminal.flush()
 
-    return lambda *arguments, **environment: Running(arguments, RECORD | environment, tmp_path_factory.mktemp("bootstrap"), say)
+    return lambda *arguments, **environment: Running(arguments, record | environment, tmp_path_factory.mktemp("bootstrap"), say)
 
 
 @pytest.fixture(scope="session")

@@ -51,13 +51,17 @@ def fits(said: str, printed: str) -> bool:
 class Shell:
     """One bash that a reader types into."""
 
-    def __init__(self, home: str, programs: Path) -> None:
-        environment = os.environ | {
-            "HOME": home,
-            "XDG_STATE_HOME": f"{home}/.local/state",
-            "PATH": f"{programs}:{os.environ['PATH']}",
-            "COLUMNS": "200",
-        }
+    def __init__(self, home: str, programs: Path, record: dict[str, str]) -> None:
+        environment = (
+            os.environ
+            | record
+            | {
+                "HOME": home,
+                "XDG_STATE_HOME": f"{home}/.local/state",
+                "PATH": f"{programs}:{os.environ['PATH']}",
+                "COLUMNS": "200",
+            }
+        )
         self._bash = subprocess.Popen(
             ["bash"], cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             start_new_session=True,
@@ -86,12 +90,12 @@ class Shell:
 
 
 @pytest.fixture(scope="module")
-def shell(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+def shell(cluster: str, record: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     assert not SITE.exists(), f"{SITE} is what this test makes; move yours"
     home, programs = tmp_path_factory.mktemp("h"), tmp_path_factory.mktemp("bin")
     (programs / "kubectl").write_text(f'#!/bin/sh\nexec {k3s()}/k3s kubectl "$@"\n')
     (programs / "kubectl").chmod(0o755)
-    shell = Shell(str(home), programs)
+    shell = Shell(str(home), programs, record)
     yield shell
     shell.kill()
     shutil.rmtree(SITE, ignore_errors=True)
