@@ -140,6 +140,11 @@ def packages(root: Path = ROOT) -> dict[str, Any] | None:
     }
 
 
+def locked_versions(root: Path = ROOT) -> list[str]:
+    """Names of the packages whose version dnf has locked, by lines such as NAME-EPOCH:VERSION-RELEASE.*"""
+    return re.findall(r"^([^#!\s]\S*)-[^-\s]+-[^-\s]+$", text(root / "etc/dnf/plugins/versionlock.list"), re.M)
+
+
 def lock(root: Path = ROOT) -> str:
     """The process that holds a lock of the package manager, empty for none."""
     inodes = {str((root / path).stat().st_ino): path for path in LOCKS if (root / path).exists()}

@@ -121,7 +121,6 @@ cordoned:
 
 CORDONED = "/var/lib/rackstart/cordoned"  # the playbook's note that it, and nobody else, has cordoned the node
 FAMILY = {"rocky": "rhel", "almalinux": "rhel"}
-LOCKS = "etc/dnf/plugins/versionlock.list"  # NAME-EPOCH:VERSION-RELEASE.*, one a line
 QUERIES = {
     "apt": ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package} ${Version} ${db:Status-Want}\\n"],
     "dnf": ["rpm", "--query", "--all", "--queryformat=installed %{NAME} %{VERSION}-%{RELEASE}\\n"],
@@ -140,7 +139,7 @@ def installed(manager: str, names: list[str], root: Path = probe.ROOT) -> dict[s
     _, out, _ = probe.run(*QUERIES[manager], *names)
     found = {row[1]: row[2:] for row in map(str.split, out.splitlines()) if row[0] == "installed"}
     if manager == "dnf":
-        for name in re.findall(r"^([^#!\s]\S*)-[^-\s]+-[^-\s]+$", probe.text(root / LOCKS), re.M):
+        for name in probe_system.locked_versions(root):
             found.get(name, []).append("hold")
     return found
 

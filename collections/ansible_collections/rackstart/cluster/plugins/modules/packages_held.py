@@ -1,0 +1,77 @@
+#!/usr/bin/python
+"""Packages that no upgrade replaces, and seen to be."""
+
+from __future__ import annotations
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.rackstart.cluster.plugins.module_utils import probe_system
+
+DOCUMENTATION = """
+module: packages_held
+short_description: Packages that no upgrade replaces, and seen to be
+description:
+  - Holds packages in the version that they have, by apt-mark or dnf's versionlock, and looks afterwards whether each is held.
+author: The Rackstart authors
+options:
+  name:
+    description: Names of packages that are installed and not held yet.
+    type: list
+    elements: str
+    required: true
+  manager:
+    description: The host's package manager.
+    type: str
+    choices: [apt, dnf]
+    required: true
+attributes:
+  check_mode:
+    description: Says that they would be held, which before they are installed nobody can look up.
+    support: full
+"""
+
+EXAMPLES = """
+- name: Hold the driver
+  rackstart.cluster.packages_held:
+    name: [nvidia-driver-cuda]
+    manager: apt
+"""
+
+RETURN = """
+changed:
+  description: Always true for any name.
+  type: bool
+  returned: always
+"""
+
+COMMANDS = {"apt": ["apt-mark", "hold"], "dnf": ["dnf", "--quiet", "versionlock", "add"]}
+
+
+def held(module: AnsibleModule) -> set[str]:
+    """Names of all packages that are held."""
+    if module.params["manager"] == "apt":
+        return set(module.run_command(["apt-mark", "showhold"], check_rc=True)[1].split())
+    return set(probe_system.locked_versions())
+
+
+def main() -> None:
+    module = AnsibleModule(
+        {
+            "name": {"type": "list", "elements": "str", "required": True},
+            "manager": {"type": "str", "choices": ["apt", "dnf"], "required": True},
+        },
+        supports_check_mode=True,
+    )
+    names = module.params["name"]
+    if names and not module.check_mode:
+        command = COMMANDS[module.params["manager"]]
+        module.run_command([*command, *names], check_rc=True)
+        if loose := [name for name in names if name not in held(module)]:
+            words, which = " ".join(command), " ".join(loose)
+            module.fail_json(
+                msg=f"{words} went well, but the next upgrade would replace {which}. Look at `{words} {which}`, and run again."
+            )
+    module.exit_json(changed=bool(names))
+
+
+if __name__ == "__main__":
+    main()
