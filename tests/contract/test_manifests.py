@@ -46,7 +46,8 @@ def manifests(model: dict[str, Any]) -> list[dict[str, Any]]:
         "key": pods.mark("key"),
     }
     gateway: gateway_objects.Settings = {
-        "image": IMAGE, "replicas": 2, "node_port": 30443, "body_mib": 4, "connections": 512, "answer": 600, "marks": ["tls", "key"],
+        "image": IMAGE, "replicas": 2, "service_type": "LoadBalancer", "annotations": {"a/b": "c"}, "node_port": 30443, "body_mib": 4,
+        "connections": 512, "answer": 600, "marks": ["tls", "key"],
     }  # fmt: skip
     watched: monitoring.Settings = {
         "image": IMAGE, "checks_image": IMAGE, "claims": settings["claims"], "script": "", "rules": {}, "dashboards": {}, "storage_gib": 20,

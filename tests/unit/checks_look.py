@@ -92,7 +92,7 @@ def good() -> dict[str, Any]:
         "arguments": ENGINE["arguments"],
         "quantizations": ENGINE["quantization"],
         "engine": {"gpu_memory_utilization": 0.92, "shm_size": "4Gi"},
-        "gateway": {"address": "192.0.2.11", "node_port": 30443, "certificate": "", "private_key": ""},
+        "gateway": {"address": "192.0.2.11", "service_type": "NodePort", "node_port": 30443, "certificate": "", "private_key": ""},
         "certificate": "",
         "unlocked": [],
         "lock_command": "python bootstrap.py --inventory site lock",

@@ -190,6 +190,7 @@ RED = [
     ("model.arguments", "models/llama", {"models/0/env": {"VLLM_API_KEY": "secret"}}),
     ("gateway.node_port", "inventory", {"gateway/node_port": 8080}),
     ("gateway.node_port", "inventory", {"k3s_config/server": {"service-node-port-range": "31000-31999"}}),
+    ("gateway.address", "inventory", {"gateway/service_type": "LoadBalancer"}),
     ("gateway.certificate", "192.0.2.11", {"certificate": "gateway.crt ended on 2026-11-23: renew it."}),
     ("model.dtype", "models/llama", {f"{AT}/pci_gpus": V100}),
     ("model.dtype", "models/llama", {"models/0/dtype": "half", "sizes/llama/config/model_type": "gemma3_text"}),

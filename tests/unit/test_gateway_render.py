@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import pytest
 from ansible_collections.rackstart.cluster.plugins.module_utils import gateway, gateway_objects
 
 MODEL = {"name": "tiny", "served_name": "org/tiny:1", "engine": "vllm", "replicas": 2}
 SETTINGS: gateway_objects.Settings = {
-    "image": "i", "replicas": 2, "node_port": 30443, "body_mib": 4, "connections": 512, "answer": 600, "marks": [],
+    "image": "i", "replicas": 2, "service_type": "NodePort", "annotations": {}, "node_port": 30443, "body_mib": 4, "connections": 512,
+    "answer": 600, "marks": [],
 }  # fmt: skip
 
 
@@ -45,3 +47,18 @@ def test_who_escapes_the_slashes_of_a_name_is_told_so() -> None:
     [rule] = [line for line in sections()["frontend _api"] if "no_model" in line]
     assert rule.startswith("http-request return status 400")
     assert "JSON_UNESCAPED_SLASHES" in rule
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind", "address"),
+    [
+        ({}, "NodePort", None),
+        ({"service_type": "LoadBalancer", "annotations": {"metallb.io/loadBalancerIPs": "192.0.2.9"}}, "LoadBalancer", "192.0.2.9"),
+    ],
+)
+def test_the_service_is_of_the_type_that_was_asked_for(changed: dict[str, Any], kind: str, address: str | None) -> None:
+    settings: Any = {**SETTINGS, **changed}
+    [service] = [item for item in gateway_objects.objects([MODEL], settings) if item["kind"] == "Service"]
+    assert service["spec"]["type"] == kind
+    assert service["spec"]["ports"][0]["nodePort"] == 30443
+    assert service["metadata"].get("annotations", {}).get("metallb.io/loadBalancerIPs") == address

@@ -254,7 +254,17 @@ def test_ports_and_labels_are_those_of_the_pods() -> None:
         "shm_size": "1Gi",
         "key": "k",
     }
-    gateway: Any = {"image": "i", "replicas": 1, "node_port": 30443, "body_mib": 1, "connections": 1, "answer": 1, "marks": []}
+    gateway: Any = {
+        "image": "i",
+        "replicas": 1,
+        "service_type": "NodePort",
+        "annotations": {},
+        "node_port": 30443,
+        "body_mib": 1,
+        "connections": 1,
+        "answer": 1,
+        "marks": [],
+    }
     pods = {
         "inference": inference.deployment(model, engines)["spec"]["template"],
         "gateway": gateway_objects.deployment(gateway, "")["spec"]["template"],

@@ -86,6 +86,8 @@ def _gateway(look: Look) -> Iterator[Finding]:
     bounds = re.fullmatch(r"(\d+)-(\d+)", ports)
     inside = bounds is not None and int(bounds[1]) <= int(asked["node_port"]) <= int(bounds[2])
     yield finding("gateway.node_port", "inventory", inside, asked["node_port"], ports=ports)
+    of_a_host = asked["service_type"] == "LoadBalancer" and asked["address"] in look["addresses"]
+    yield finding("gateway.address", "inventory", not of_a_host, asked["address"])
     named = "the user's" if asked["certificate"] else "one of Rackstart's own authority"
     yield finding("gateway.certificate", asked["address"], not problem, problem or named)
 

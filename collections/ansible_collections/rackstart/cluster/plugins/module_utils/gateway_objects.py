@@ -21,13 +21,16 @@ PRESTOP = 10  # seconds until every node has stopped sending it connections
 
 
 class Settings(t.TypedDict):
-    """image: pinned by digest; body_mib: of one request at most; connections: of one replica at once; answer: seconds until it begins;
+    """image: pinned by digest; service_type: NodePort or LoadBalancer; annotations: of the Service, for what gives it an address;
 
+    body_mib: of one request at most; connections: of one replica at once; answer: seconds until it begins;
     marks: of what new pods are made for.
     """
 
     image: str
     replicas: int
+    service_type: str
+    annotations: dict[str, str]
     node_port: int
     body_mib: int
     connections: int
@@ -133,10 +136,16 @@ def objects(models: list[Object], settings: Settings) -> list[Object]:
     """Everything but its Secrets, in the order to apply it."""
     config = configuration(models, settings)
     port = {"name": "https", "protocol": "TCP", "port": 443, "targetPort": "https", "nodePort": settings["node_port"]}
+    exposed = _meta() | ({"annotations": settings["annotations"]} if settings["annotations"] else {})
     to_engines = {"to": [{"podSelector": {"matchLabels": {"app.kubernetes.io/component": "inference"}}}]}
     return [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _meta(), "data": {"haproxy.cfg": config}},
-        {"apiVersion": "v1", "kind": "Service", "metadata": _meta(), "spec": {"type": "NodePort", "selector": MATCH, "ports": [port]}},
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": exposed,
+            "spec": {"type": settings["service_type"], "selector": MATCH, "ports": [port]},
+        },
         {
             "apiVersion": "policy/v1",
             "kind": "PodDisruptionBudget",
