@@ -6,12 +6,20 @@ from typing import Any
 Panel = tuple[str, str, dict[str, str]]  # title, unit, expression by legend
 WIDTH, HEIGHT, COLUMNS = 8, 8, 3
 
+# Others' series may be in the same Prometheus.
+VLLM, DCGM = '{job="rackstart-inference"}', '{job="nvidia-dcgm-exporter"}'
+CADVISOR, APISERVER = 'job=~"cadvisor|kubelet"', '{job="apiserver"}'
+API = '{job="rackstart-gateway", proxy="_api"}'
 FIRST, NEXT = "vllm:time_to_first_token_seconds_bucket", "vllm:inter_token_latency_seconds_bucket"
 BY_MODEL = "sum by (model_name)"
 
 
 def quantile(part: str, series: str) -> str:
-    return f"histogram_quantile({part}, sum by (model_name, le) (rate({series}[5m])))"
+    return f"histogram_quantile({part}, sum by (model_name, le) (rate({series}{VLLM}[5m])))"
+
+
+def rate(series: str) -> str:
+    return f"{BY_MODEL} (rate({series}{VLLM}[5m]))"
 
 
 SERVING: list[Panel] = [
@@ -29,39 +37,39 @@ SERVING: list[Panel] = [
         "Requests",
         "short",
         {
-            "{{model_name}} running": f"{BY_MODEL} (vllm:num_requests_running)",
-            "{{model_name}} waiting": f"{BY_MODEL} (vllm:num_requests_waiting)",
+            "{{model_name}} running": f"{BY_MODEL} (vllm:num_requests_running{VLLM})",
+            "{{model_name}} waiting": f"{BY_MODEL} (vllm:num_requests_waiting{VLLM})",
         },
     ),
-    ("KV cache", "percentunit", {"{{model_name}} {{pod}}": "max by (model_name, pod) (vllm:kv_cache_usage_perc)"}),
+    ("KV cache", "percentunit", {"{{model_name}} {{pod}}": f"max by (model_name, pod) (vllm:kv_cache_usage_perc{VLLM})"}),
     (
         "Tokens a second",
         "short",
         {
-            "{{model_name}} generated": f"{BY_MODEL} (rate(vllm:generation_tokens_total[5m]))",
-            "{{model_name}} of prompts": f"{BY_MODEL} (rate(vllm:prompt_tokens_total[5m]))",
+            "{{model_name}} generated": rate("vllm:generation_tokens_total"),
+            "{{model_name}} of prompts": rate("vllm:prompt_tokens_total"),
         },
     ),
     (
         "Prompts found in the cache",
         "percentunit",
-        {"{{model_name}}": f"{BY_MODEL} (rate(vllm:prefix_cache_hits_total[5m])) / {BY_MODEL} (rate(vllm:prefix_cache_queries_total[5m]))"},
+        {"{{model_name}}": f"{rate('vllm:prefix_cache_hits_total')} / {rate('vllm:prefix_cache_queries_total')}"},
     ),
     (
         "Turned away and put off, a second",
         "short",
         {
-            "{{model_name}} {{reason}}": "sum by (model_name, reason) (rate(vllm:admission_rejections_total[5m]))",
-            "{{model_name}} preempted": f"{BY_MODEL} (rate(vllm:num_preemptions_total[5m]))",
+            "{{model_name}} {{reason}}": f"sum by (model_name, reason) (rate(vllm:admission_rejections_total{VLLM}[5m]))",
+            "{{model_name}} preempted": rate("vllm:num_preemptions_total"),
         },
     ),
     (
         "Answers a second, by how they ended",
         "short",
-        {"{{model_name}} {{finished_reason}}": "sum by (model_name, finished_reason) (rate(vllm:request_success_total[5m]))"},
+        {"{{model_name}} {{finished_reason}}": f"sum by (model_name, finished_reason) (rate(vllm:request_success_total{VLLM}[5m]))"},
     ),
-    ("Gateway: answers a second", "short", {"{{code}}": 'sum by (code) (rate(haproxy_frontend_http_responses_total{proxy="_api"}[5m]))'}),
-    ("Gateway: connections", "short", {"{{pod}}": 'sum by (pod) (haproxy_frontend_current_sessions{proxy="_api"})'}),
+    ("Gateway: answers a second", "short", {"{{code}}": f"sum by (code) (rate(haproxy_frontend_http_responses_total{API}[5m]))"}),
+    ("Gateway: connections", "short", {"{{pod}}": f"sum by (pod) (haproxy_frontend_current_sessions{API})"}),
     (
         "Replicas",
         "short",
@@ -70,20 +78,25 @@ SERVING: list[Panel] = [
 ]
 
 BY_GPU, BY_NODE, GPU = "max by (Hostname, gpu)", "max by (node)", "{{Hostname}} {{gpu}}"
-STORE = '{namespace="llm", persistentvolumeclaim=~"weights-.+"}'
+WHOLE = f'{{{CADVISOR}, id="/"}}'
+STORE = '{job="kubelet", namespace="llm", persistentvolumeclaim=~"weights-.+"}'
 GPUS: list[Panel] = [
-    ("GPU: in use", "percent", {GPU: f"{BY_GPU} (DCGM_FI_DEV_GPU_UTIL)"}),
-    ("GPU: memory", "percentunit", {GPU: f"{BY_GPU} (DCGM_FI_DEV_FB_USED / (DCGM_FI_DEV_FB_USED + DCGM_FI_DEV_FB_FREE))"}),
-    ("GPU: power", "watt", {GPU: f"{BY_GPU} (DCGM_FI_DEV_POWER_USAGE)"}),
-    ("GPU: temperature", "celsius", {GPU: f"{BY_GPU} (DCGM_FI_DEV_GPU_TEMP)"}),
-    ("GPU: clock", "rotmhz", {GPU: f"{BY_GPU} (DCGM_FI_DEV_SM_CLOCK)"}),
-    ("GPU: last Xid", "short", {GPU: f"{BY_GPU} (DCGM_FI_DEV_XID_ERRORS)"}),
+    ("GPU: in use", "percent", {GPU: f"{BY_GPU} (DCGM_FI_DEV_GPU_UTIL{DCGM})"}),
+    (
+        "GPU: memory",
+        "percentunit",
+        {GPU: f"{BY_GPU} (DCGM_FI_DEV_FB_USED{DCGM} / (DCGM_FI_DEV_FB_USED{DCGM} + DCGM_FI_DEV_FB_FREE{DCGM}))"},
+    ),
+    ("GPU: power", "watt", {GPU: f"{BY_GPU} (DCGM_FI_DEV_POWER_USAGE{DCGM})"}),
+    ("GPU: temperature", "celsius", {GPU: f"{BY_GPU} (DCGM_FI_DEV_GPU_TEMP{DCGM})"}),
+    ("GPU: clock", "rotmhz", {GPU: f"{BY_GPU} (DCGM_FI_DEV_SM_CLOCK{DCGM})"}),
+    ("GPU: last Xid", "short", {GPU: f"{BY_GPU} (DCGM_FI_DEV_XID_ERRORS{DCGM})"}),
     (
         "Nodes: memory",
         "percentunit",
-        {"{{node}}": f'{BY_NODE} (container_memory_working_set_bytes{{id="/"}}) / {BY_NODE} (machine_memory_bytes)'},
+        {"{{node}}": f"{BY_NODE} (container_memory_working_set_bytes{WHOLE}) / {BY_NODE} (machine_memory_bytes{{{CADVISOR}}})"},
     ),
-    ("Nodes: disk", "percentunit", {"{{node}}": f'{BY_NODE} (container_fs_usage_bytes{{id="/"}} / container_fs_limit_bytes{{id="/"}})'}),
+    ("Nodes: disk", "percentunit", {"{{node}}": f"{BY_NODE} (container_fs_usage_bytes{WHOLE} / container_fs_limit_bytes{WHOLE})"}),
     (
         "Store: free",
         "percentunit",
@@ -92,10 +105,10 @@ GPUS: list[Panel] = [
     (
         "etcd: 99 % of requests",
         "s",
-        {"{{instance}}": "histogram_quantile(0.99, sum by (instance, le) (rate(etcd_request_duration_seconds_bucket[5m])))"},
+        {"{{instance}}": f"histogram_quantile(0.99, sum by (instance, le) (rate(etcd_request_duration_seconds_bucket{APISERVER}[5m])))"},
     ),
-    ("etcd: size", "bytes", {"{{instance}}": "max by (instance) (apiserver_storage_size_bytes)"}),
-    ("Weights as published", "short", {"{{model}}": "min by (model) (rackstart_weights_good)"}),
+    ("etcd: size", "bytes", {"{{instance}}": f"max by (instance) (apiserver_storage_size_bytes{APISERVER})"}),
+    ("Weights as published", "short", {"{{model}}": 'min by (model) (rackstart_weights_good{job="rackstart-checks"})'}),
 ]
 
 

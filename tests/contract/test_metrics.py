@@ -1,6 +1,5 @@
 """Every series, label and value that rules and dashboards name is in the live metrics of the pinned version, or recorded as what is not."""
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,32 +7,17 @@ from pathlib import Path
 import programs
 import pytest
 import yaml
-from ansible_collections.rackstart.cluster.plugins.module_utils import monitoring, scraping
-from expressions import parse
-from test_alerts import RULES, promtool
+from ansible_collections.rackstart.cluster.plugins.module_utils import scraping
+from expressions import EXPRESSIONS, PANELS, RECORDS, parse
+from test_alerts import promtool
 from test_checks import Checks
 from test_gateway import CHAT, OTHER, Gateway
 
-from rackstart.paths import ROOT
 from tests.loopback import free, program
 
 SAMPLE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? \S+$")
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 Series = dict[str, dict[str, set[str]]]
-
-RULE_LIST = [rule for file in RULES for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
-MODELS = [{"name": "tiny", "replicas": 2, "engine": "vllm"}, {"name": OTHER, "replicas": 1, "engine": "ollama"}]
-DECLARED = monitoring.declared(MODELS, ["gpu-9"])["groups"][0]["rules"]
-RECORDS = {rule["record"]: rule for rule in [*RULE_LIST, *DECLARED] if "record" in rule}
-DASHBOARDS = sorted(ROOT.glob("roles/monitoring/files/dashboards/*.json"))
-PANELS = {
-    f"{file.stem}: {panel['title']} {target['refId']}": target["expr"]
-    for file in DASHBOARDS
-    for panel in json.loads(file.read_text())["panels"]
-    for target in panel["targets"]
-}
-UP = {f"up: {rule['labels']['model']}": rule["expr"] for rule in DECLARED if rule["record"] == "model:replicas_up"}
-EXPRESSIONS = {rule.get("alert") or rule["record"]: rule["expr"] for rule in RULE_LIST} | UP | PANELS
 
 
 def exposed(text: str) -> Series:
@@ -97,8 +81,8 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Series]:
 def wrong(expression: str, known: dict[str, Series]) -> list[str]:
     """What an expression names that nobody has."""
     parsed, problems = parse(expression), []
-    assert parsed.series, f"names no series: {expression}"
-    for name, asked in parsed.series.items():
+    assert parsed.selectors, f"names no series: {expression}"
+    for name, asked in parsed.selectors:
         job = next((job for job, series in known.items() if name in series), "")
         labels: dict[str, set[str]] = {"instance": set(), "job": set(map(scraping.label, scraping.JOBS))}
         if name in RECORDS:

@@ -11,7 +11,7 @@ import pytest
 import watched
 import yaml
 from ansible_collections.rackstart.cluster.plugins.module_utils import monitoring, scraping, targets
-from test_alerts import RULES
+from expressions import RULES
 
 from lab.images import build
 from rackstart.paths import ROOT

@@ -55,7 +55,7 @@ def test_declared_replicas_are_rules_and_so_is_which_of_them_are_up() -> None:
         ("model:replicas_declared", "vector(2)", {"model": "tiny"}),
         ("model:replicas_up", 'sum(up{job="rackstart-inference", model="tiny"}) or vector(0)', {"model": "tiny"}),
         ("model:replicas_declared", "vector(0)", {"model": "large"}),
-        ("model:replicas_up", 'max(haproxy_backend_active_servers{proxy="large"})', {"model": "large"}),
+        ("model:replicas_up", 'max(haproxy_backend_active_servers{job="rackstart-gateway", proxy="large"})', {"model": "large"}),
     ]
 
 
@@ -183,7 +183,8 @@ def test_the_gpu_operator_s_monitor_is_found_by_the_same_labels(files: tuple[str
         values |= loader.load_from_file(str(ROOT / file), trusted_as_template=True)
     chart = Templar(loader=loader, variables=values).template(values["gpu_operator_values"])
     labels = {"release": "stack"} if SITE in files else {}  # a role by itself has none
-    assert chart["dcgmExporter"]["serviceMonitor"] == {"enabled": True, "additionalLabels": labels}
+    node = {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"}
+    assert chart["dcgmExporter"]["serviceMonitor"] == {"enabled": True, "additionalLabels": labels, "relabelings": [node]}
 
 
 def test_the_prometheus_of_one_namespace_may_read_what_the_operator_s_is_told_of() -> None:
@@ -227,12 +228,12 @@ def test_a_pod_monitor_says_what_our_own_configuration_says() -> None:
     }
 
 
-def test_our_own_pods_are_of_jobs_that_nobody_else_has() -> None:
+def test_pods_are_of_jobs_that_nobody_else_has_and_are_called_alike_by_the_operator_s() -> None:
     own = scraping.configuration([])["scrape_configs"]
     rules = {job["job_name"]: [rule for rule in job["relabel_configs"] if rule.get("target_label") == "job"] for job in own}
-    ours = {"inference", "gateway", "checks"}
-    assert {name: rule["replacement"] for name, found in rules.items() for rule in found} == {name: f"rackstart-{name}" for name in ours}
-    assert {scraping.label(name) for name in scraping.JOBS} == {f"rackstart-{name}" for name in ours} | (scraping.JOBS.keys() - ours)
+    called = {name: f"rackstart-{name}" for name in ("inference", "gateway", "checks")} | {"dcgm": "nvidia-dcgm-exporter"}
+    assert {name: rule["replacement"] for name, found in rules.items() for rule in found} == called
+    assert {name: scraping.label(name) for name in scraping.JOBS} == {name: name for name in scraping.JOBS} | called
 
 
 def test_ports_and_labels_are_those_of_the_pods() -> None:

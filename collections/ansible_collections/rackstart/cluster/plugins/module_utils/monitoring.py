@@ -16,7 +16,8 @@ def _up(model: Object) -> str:
     if model["engine"] == "vllm":
         # A pod that nothing could start is no target.
         return f'sum(up{{job="{scraping.label("inference")}", model="{model["name"]}"}}) or vector(0)'
-    return f'max(haproxy_backend_active_servers{{proxy="{model["name"]}"}})'  # silent without a gateway, which has its own alert
+    # Silent without a gateway, which has its own alert.
+    return f'max(haproxy_backend_active_servers{{job="{scraping.label("gateway")}", proxy="{model["name"]}"}})'
 
 
 def declared(models: list[Object], away: t.Sequence[str] = ()) -> Object:

@@ -63,7 +63,11 @@ def _filter(keep: str) -> list[Object]:
 
 def label(name: str) -> str:
     """What the series of a job say of it. A Prometheus that others use too may have a job `gateway` of theirs."""
-    return f"rackstart-{name}" if name in of_ours() else name
+    job = JOBS[name]
+    if not isinstance(job, Pods):
+        return name
+    # The GPU Operator's ServiceMonitor takes it from the label `app`.
+    return f"rackstart-{name}" if name in of_ours() else match(job)["app"]
 
 
 def _labels(name: str, job: Pods) -> list[Object]:
