@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -54,9 +55,14 @@ class Hub:
             if response.status_code >= 400:
                 raise Refused(response.status_code, response.headers.get("Retry-After"), str(response.request.url).split("?")[0])
 
+        def bound(request: httpx2.Request) -> None:
+            # It lists files without any bound, whatever the client has.
+            request.extensions["timeout"] = {kind: seconds or stall for kind, seconds in request.extensions["timeout"].items()}
+
         # Errors come straight to us: the client would wait as long as a Retry-After asks for.
+        hooks = {"request": [bound], "response": [refuse]}
         huggingface_hub.set_client_factory(
-            lambda: httpx2.Client(event_hooks={"response": [refuse]}, follow_redirects=True, timeout=max(1, stall / READ_ATTEMPTS))
+            lambda: httpx2.Client(event_hooks=hooks, follow_redirects=True, timeout=max(1, stall / READ_ATTEMPTS))
         )
         self.endpoint, self.token, self.stall, self.patience, self.log = endpoint, token or False, stall, patience, log
         self.client, self.transport_error = huggingface_hub, httpx2.TransportError
@@ -65,7 +71,14 @@ class Hub:
     def files(self, repo: str, revision: str, chosen: Collection[str]) -> list[RemoteFile]:
         """Every file of the revision that is worth storing."""
         api = self.client.HfApi(endpoint=self.endpoint, token=self.token)
-        tree = self._patiently(repo, lambda: list(api.list_repo_tree(repo, recursive=True, revision=revision)))
+
+        def listing() -> list[object]:
+            try:
+                return list(api.list_repo_tree(repo, recursive=True, revision=revision))
+            except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+                raise Unavailable(f"the hub at {self.endpoint} answered what is no list of the files of {repo}: {error}") from error
+
+        tree = self._patiently(repo, listing)
         listed = [entry for entry in tree if isinstance(entry, self.client.hf_api.RepoFile)]
         return shelf.served(
             [RemoteFile(entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id) for entry in listed],
