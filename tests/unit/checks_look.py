@@ -106,7 +106,7 @@ def good() -> dict[str, Any]:
         "token": False,
         "min_free_mib": {"/var/lib": 10240},
         "waivers": {"os.swap": {"reason": "zram, tried by hand", "until": "2026-12-31"}},
-        "numbers": [{"name": "gpu_operator_timeout", "value": 900, "low": "1", "high": "86400"}],
+        "numbers": [{"host": "", "name": "gpu_operator_timeout", "value": 900, "low": "1", "high": "86400"}],
         "today": "2026-11-24",
     }  # fmt: skip
     store = look["hosts"]["server-1"]["probe"]

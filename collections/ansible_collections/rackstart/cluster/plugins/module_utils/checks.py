@@ -41,7 +41,7 @@ def judge(look: Look) -> list[Finding]:
     {path: MiB}, k3s_config {server, agent: extra keys}, k3s_version, gateway {address, service_type, node_port, certificate, private_key},
     certificate (what is wrong with the user's, empty for nothing), driver {version, modules}, proxy (whether one is declared),
     proxy_logins [which of its keys hold a user or password], token (whether there is one), waivers {id: {reason, until}},
-    numbers [{name, value, low, high}], today (ISO date).
+    numbers [{host, name, value, low, high}], today (ISO date).
     """
     found = [finding for theme in THEMES for finding in theme.check(look)]
     for entry in found:
