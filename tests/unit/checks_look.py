@@ -4,9 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import yaml
 from ansible_collections.rackstart.cluster.plugins.module_utils import checks
 
+from rackstart.paths import ROOT
+
 ENGINE = json.loads((Path(checks.__file__).parent / "vllm_0_32_0.json").read_text())
+INFERENCE = yaml.safe_load((ROOT / "roles/inference/meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
 CONFIG = {
     "model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 8,
     "intermediate_size": 14336, "vocab_size": 128256, "max_position_embeddings": 8192, "torch_dtype": "bfloat16",
@@ -84,6 +88,7 @@ def good() -> dict[str, Any]:
         "servers": ["server-1"],
         "addresses": ["192.0.2.11", "192.0.2.21", "192.0.2.22"],
         "models": [model],
+        "model_options": INFERENCE["inference_models"]["options"],
         "sizes": {"llama": {"store": 16 << 30, "weights": 15 << 30, "access": 200, "config": dict(CONFIG)}},
         "storage": {
             "backend": "kernel", "path": "/srv/models", "server": "192.0.2.11", "export": "/srv/models", "clients": ["192.0.2.0/24"],
@@ -106,7 +111,7 @@ def good() -> dict[str, Any]:
         "token": False,
         "min_free_mib": {"/var/lib": 10240},
         "waivers": {"os.swap": {"reason": "zram, tried by hand", "until": "2026-12-31"}},
-        "numbers": [{"name": "gpu_operator_timeout", "value": 900, "low": "1", "high": "86400"}],
+        "numbers": [{"host": "", "name": "gpu_operator_timeout", "value": 900, "low": "1", "high": "86400"}],
         "today": "2026-11-24",
     }  # fmt: skip
     store = look["hosts"]["server-1"]["probe"]

@@ -17,6 +17,7 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import (
     checks_k3s,
     checks_models,
     checks_network,
+    checks_options,
     checks_os,
     checks_sizing,
     checks_start,
@@ -26,7 +27,8 @@ from ansible_collections.rackstart.cluster.plugins.module_utils.checks_table imp
 from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, Look, finding, told
 
 THEMES = (
-    checks_inventory, checks_os, checks_network, checks_k3s, checks_storage, checks_gpu, checks_models, checks_sizing, checks_start,
+    checks_inventory, checks_os, checks_network, checks_k3s, checks_storage, checks_gpu, checks_models, checks_options, checks_sizing,
+    checks_start,
 )  # fmt: skip
 
 
@@ -41,7 +43,7 @@ def judge(look: Look) -> list[Finding]:
     {path: MiB}, k3s_config {server, agent: extra keys}, k3s_version, gateway {address, service_type, node_port, certificate, private_key},
     certificate (what is wrong with the user's, empty for nothing), driver {version, modules}, proxy (whether one is declared),
     proxy_logins [which of its keys hold a user or password], token (whether there is one), waivers {id: {reason, until}},
-    numbers [{name, value, low, high}], today (ISO date).
+    numbers [{host, name, value, low, high}], model_options (a model's argument spec), today (ISO date).
     """
     found = [finding for theme in THEMES for finding in theme.check(look)]
     for entry in found:

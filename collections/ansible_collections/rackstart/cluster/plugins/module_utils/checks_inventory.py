@@ -11,6 +11,7 @@ from ansible_collections.rackstart.cluster.plugins.module_utils.findings import 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 INSTALLERS = ("localhost", "debian")  # names that hosts have before stage host gives them theirs
 NODE_PORTS = "30000-32767"  # where k3s is not told another range
+PLACES = (("storage", "path"), ("storage", "server"), ("storage", "export"), ("gateway", "address"))
 BLANK = re.compile(r"[0f-]*$")  # a UUID that the maker left out
 
 
@@ -22,7 +23,12 @@ def check(look: Look) -> Iterator[Finding]:
     yield from _artifacts(look)
     for row in look["numbers"]:
         ok = ranges.inside(row["value"], row["low"], row["high"])
-        yield finding("settings.numbers", row["name"], ok, row["value"], name=row["name"], low=row["low"], high=row["high"])
+        host, name = row["host"], row["name"]
+        at, told_as = (f"{host}/{name}", f"{name} of {host}") if host else (name, name)
+        yield finding("settings.numbers", at, ok, row["value"], name=told_as, low=row["low"], high=row["high"])
+    for part, key in PLACES:
+        name, value = f"{part}_{key}", look[part][key]
+        yield finding("settings.places", name, bool(value), value or "empty", name=name, part=part)
     logins = look["proxy_logins"]
     yield finding("settings.proxy", "inventory", not logins, f"one in {told(logins)}" if logins else "none")
 

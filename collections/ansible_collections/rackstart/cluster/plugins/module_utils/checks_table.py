@@ -39,8 +39,10 @@ CHECKS = {
         "a server runs pods too: take it out of k3s_agent"),
     "groups.schedulable": Check("the taints of all nodes", "a node that repels no pods",
         "set gpu_taint: false, or add a node without GPUs: CoreDNS and the operator need a place"),
-    "settings.numbers": Check("each number that is set for a role", "from {low} to {high}",
+    "settings.numbers": Check("each number that is set for a role, for all or for a host", "from {low} to {high}",
         "mend {name}; docs/roles.md leads to the role's README, which says what it means"),
+    "settings.places": Check("`storage_path`, `storage_server`, `storage_export` and `gateway_address`", "not empty",
+        "set {name} in group_vars/all/{part}.yml"),
     "settings.proxy": Check("`cluster_proxy`", "no user or password in it",
         "let the proxy admit the hosts by their addresses, or put one of your own before it that holds the password: whoever is on a host "
         "can read what cluster_proxy says"),

@@ -7,6 +7,8 @@ from ansible_collections.rackstart.cluster.plugins.module_utils.checks_kind impo
 # fmt: off
 MODELS = {
     "model.fields": Check("each entry of `models`", "the fields that every model has", "add {fields} to it in group_vars/all/models.yml"),
+    "model.options": Check("each entry of `models`, by what the [role inference](../roles/inference/README.md) takes",
+        "what every part may be, and no part that it does not know", "mend it in group_vars/all/models.yml"),
     "model.repo": Check("each model's repository", "OWNER/NAME", "write it as the hub's page does"),
     "model.revision": Check("each model's revision", "40 hexadecimal digits",
         "take the commit from the repository's history on the hub: branches and tags move"),
