@@ -14,6 +14,11 @@ from ansible_collections.rackstart.cluster.plugins.module_utils.gateway_keys imp
 
 FIELDS = ("name", "repo", "revision", "engine", "served_name", "replicas", "gpus_per_replica", "context_length", "startup_seconds")
 NUMBERS = {"replicas": 0, "gpus_per_replica": 0, "context_length": 1, "startup_seconds": 1}  # and the least of each
+KINDS = {
+    str: ("text in quotes", ("name", "repo", "revision", "engine", "served_name", "file", "dtype")),
+    list: ("a list", ("extra_args", "golden_prompts")),
+    dict: ("a mapping", ("env", "node_selector", "resources")),
+}
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+$")
 KEY = "VLLM_API_KEY"
 REVISION = re.compile(r"[0-9a-f]{40}$")
@@ -48,7 +53,13 @@ def declared(declarations: list[dict[str, Any]]) -> Iterator[Finding]:
 
 
 def lacking(model: dict[str, Any]) -> list[str]:
-    """Fields that a model must have and does not, or not as a number."""
+    """Fields that a model must have and does not, or not as what they have to be."""
+    kinds = [
+        f"{field} as {words}"
+        for kind, (words, fields) in KINDS.items()
+        for field in fields
+        if model.get(field) is not None and not isinstance(model[field], kind)
+    ]
     numbers = [
         f"{field} as a whole number"
         for field in NUMBERS
@@ -58,7 +69,7 @@ def lacking(model: dict[str, Any]) -> list[str]:
     if not (isinstance(limit, int | float) and limit > 0):
         numbers.append("golden_seconds as a number above 0")
     own = "file" if model.get("engine") == "ollama" else "dtype"
-    return [field for field in (*FIELDS, own) if field not in model] + numbers
+    return [field for field in (*FIELDS, own) if field not in model] + kinds + numbers
 
 
 def complete(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
