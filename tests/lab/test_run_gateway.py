@@ -223,12 +223,10 @@ def test_keys_are_told_again_to_a_replica_that_lost_them(client: str, bootstrap:
     assert answers(client) == {200}
 
 
-@pytest.mark.serving
 def test_a_load_balancers_address_leads_to_the_gateway(
-    client: str, bootstrap: Bootstrap, start: Callable[..., Running], inventory: Path, record_property: Any
+    client: str, bootstrap: Bootstrap, start: Callable[..., Running], inventory: Path
 ) -> None:
     """What MetalLB does is stood in for: the Service is given the address that it asks for, and a node answers to it on the wire."""
-    record_property("step", "An address of a load balancer")
     address, asked = "10.77.0.100", "metallb.io/loadBalancerIPs"
     change = {"gateway_address": address, "gateway_service_type": "LoadBalancer", "gateway_service_annotations": {asked: address}}
     edit(inventory / "group_vars/all/gateway.yml", lambda content: content.update(change))
