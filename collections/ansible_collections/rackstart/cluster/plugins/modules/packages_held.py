@@ -14,7 +14,7 @@ description:
 author: The Rackstart authors
 options:
   name:
-    description: Names of packages that are installed and not held yet.
+    description: Names of packages that are installed.
     type: list
     elements: str
     required: true
@@ -65,7 +65,8 @@ def main() -> None:
     if names and not module.check_mode:
         command = COMMANDS[module.params["manager"]]
         module.run_command([*command, *names], check_rc=True)
-        if loose := [name for name in names if name not in held(module)]:
+        found = held(module)
+        if loose := [name for name in names if name not in found]:
             words, which = " ".join(command), " ".join(loose)
             module.fail_json(
                 msg=f"{words} went well, but the next upgrade would replace {which}. Look at `{words} {which}`, and run again."
