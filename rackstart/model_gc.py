@@ -19,7 +19,11 @@ def perform(project: Project, check: bool, console: Console, verbosity: int = 0)
     words = ("model", "gc", *(("--check",) if check else ()))
     request = Request("check" if check else "gc", verbosity=verbosity, asked=words)
     outcome = session.perform(project, (GC,), request, console)
-    return request, outcome, {} if outcome.error else json.loads((project.state / GC.report).read_text())
+    if outcome.error:
+        return request, outcome, {}
+    found = json.loads((project.state / GC.report).read_text())
+    store = [entry | {"what": entry["what"].removeprefix(".unused/")} for entry in found["store"]]  # where what goes was set aside
+    return request, outcome, found | {"store": sorted(store, key=lambda entry: entry["what"])}
 
 
 def show(console: Console, found: dict[str, Any], check: bool) -> None:
@@ -29,7 +33,7 @@ def show(console: Console, found: dict[str, Any], check: bool) -> None:
     for name in found["volumes"]:
         table.add_row(name, "", gone)
     for entry in sorted(found["store"], key=lambda entry: bool(entry["why"])):
-        table.add_row(entry["what"].removeprefix(".unused/"), size(entry["bytes"]), f"kept: {entry['why']}" if entry["why"] else gone)
+        table.add_row(entry["what"], size(entry["bytes"]), f"kept: {entry['why']}" if entry["why"] else gone)
     console.print(table)
     console.print(f"{size(sum(entry['bytes'] for entry in found['store'] if not entry['why']))} {gone}")
 

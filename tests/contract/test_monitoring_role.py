@@ -1,4 +1,4 @@
-"""The role monitoring on a real API server: applied, again, with Prometheus' operator in the cluster, and without it again.
+"""The role (roles/monitoring/) on a real API server: applied, again, with Prometheus' operator in the cluster, and without it again.
 
 No pod ever runs there, so that nothing is waited for but what is removed.
 """

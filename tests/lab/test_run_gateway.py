@@ -251,7 +251,7 @@ def test_a_load_balancers_address_leads_to_the_gateway(
         assert gateway_client.answer_problem({**ADDRESS, "host": address, "port": 443}, client, MODEL, 120) == ""
         assert bootstrap("--inventory", str(inventory), "verify").code == 0
     finally:
-        assert bootstrap("--inventory", "lab", "--only", "gateway").code == 0
         on("server-1", wire.format("del"))
+        assert bootstrap("--inventory", "lab", "--only", "gateway").code == 0
     assert kubernetes.read_namespaced_service("gateway", "llm").spec.type == "NodePort"
     assert answers(client) == {200}

@@ -11,7 +11,7 @@ from rackstart.paths import ROOT
 PLUGINS = ROOT / "collections/ansible_collections/rackstart/cluster/plugins"
 OLDEST = (3, 9)
 # The others run on the controller, or, as model_revision does, in an environment of a Python that the role brings.
-ON_HOSTS = ("files", "host_probe", "k3s_state", "mok", "nvidia_driver", "store_unused", "units")
+ON_HOSTS = ("files", "host_probe", "k3s_state", "mok", "nvidia_driver", "packages_held", "service_environment", "store_unused", "units")
 LATER = {"tomllib", "itertools.pairwise", "datetime.UTC", "enum.StrEnum", "types.NoneType", "contextlib.chdir"}
 
 

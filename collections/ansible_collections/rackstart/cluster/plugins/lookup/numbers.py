@@ -17,7 +17,7 @@ short_description: Numbers that are set for roles, with their ranges
 description:
   - Reads the argument specs of all roles in a directory and returns, of the variables that are set where it is called, those whose
     description states a range (C(From 1 to 65535.)).
-  - Adds what each of the hosts has otherwise; a host's variable that only its facts would define is passed over.
+  - Adds what each of the hosts has otherwise; a host's variable that cannot be templated before its facts are gathered is passed over.
 options:
   _terms:
     description: Directory of the roles.

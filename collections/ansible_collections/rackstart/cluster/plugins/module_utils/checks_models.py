@@ -63,13 +63,16 @@ def lacking(model: dict[str, Any]) -> list[str]:
     numbers = [
         f"{field} as a whole number"
         for field in NUMBERS
-        if field in model and not (isinstance(model[field], int) and model[field] >= NUMBERS[field])
+        if model.get(field) is not None and not (isinstance(model[field], int) and model[field] >= NUMBERS[field])
     ]
     limit = model.get("golden_seconds", 1)
     if not (isinstance(limit, int | float) and limit > 0):
         numbers.append("golden_seconds as a number above 0")
     own = "file" if model.get("engine") == "ollama" else "dtype"
-    return [field for field in (*FIELDS, own) if field not in model] + kinds + numbers
+    resources = model.get("resources")
+    if isinstance(resources, dict):
+        kinds += [f"resources.{part} as a mapping" for part, value in resources.items() if not isinstance(value, dict)]
+    return [field for field in (*FIELDS, own) if model.get(field) is None] + kinds + numbers
 
 
 def complete(models: list[dict[str, Any]]) -> list[dict[str, Any]]:

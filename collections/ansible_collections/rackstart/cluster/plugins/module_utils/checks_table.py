@@ -48,8 +48,8 @@ CHECKS = {
         "can read what cluster_proxy says"),
     "gateway.node_port": Check("`gateway_node_port`", "in {ports}",
         "choose another port, or set service-node-port-range in k3s_server_config"),
-    "gateway.address": Check("`gateway_address` with `gateway_service_type: LoadBalancer`", "no host's own address",
-        "name the address that the Service is given, and ask for it in gateway_service_annotations"),
+    "gateway.address": advice("`gateway_address` with `gateway_service_type: LoadBalancer`", "no host's own address",
+        "name the address that the Service is given, and ask for it in gateway_service_annotations; k3s's servicelb gives it hosts' own"),
     "gateway.certificate": Check("`gateway_certificate` with its key", "not ended, for gateway_address, and the key is its own",
         "mend what was seen, or leave both empty for a certificate of Rackstart's own authority"),
     # Operating system

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 from ansible_collections.rackstart.cluster.plugins.module_utils import gateway, inference, pods
@@ -30,7 +31,7 @@ class Settings(t.TypedDict):
     image: str
     replicas: int
     service_type: str
-    annotations: dict[str, str]
+    annotations: dict[str, t.Any]
     node_port: int
     body_mib: int
     connections: int
@@ -136,7 +137,8 @@ def objects(models: list[Object], settings: Settings) -> list[Object]:
     """Everything but its Secrets, in the order to apply it."""
     config = configuration(models, settings)
     port = {"name": "https", "protocol": "TCP", "port": 443, "targetPort": "https", "nodePort": settings["node_port"]}
-    exposed = _meta() | ({"annotations": settings["annotations"]} if settings["annotations"] else {})
+    annotations = {key: value if isinstance(value, str) else json.dumps(value) for key, value in settings["annotations"].items()}
+    exposed = _meta() | ({"annotations": annotations} if annotations else {})
     to_engines = {"to": [{"podSelector": {"matchLabels": {"app.kubernetes.io/component": "inference"}}}]}
     return [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _meta(), "data": {"haproxy.cfg": config}},

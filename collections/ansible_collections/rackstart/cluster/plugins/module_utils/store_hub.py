@@ -51,19 +51,19 @@ class Hub:
         import httpx2
         import huggingface_hub
 
+        silence = max(1, stall / READ_ATTEMPTS)
+
         def refuse(response: httpx2.Response) -> None:
             if response.status_code >= 400:
                 raise Refused(response.status_code, response.headers.get("Retry-After"), str(response.request.url).split("?")[0])
 
         def bound(request: httpx2.Request) -> None:
-            # It lists files without any bound, whatever the client has.
-            request.extensions["timeout"] = {kind: seconds or stall for kind, seconds in request.extensions["timeout"].items()}
+            # It lists files without any bound, whatever the client has; and tries that READ_ATTEMPTS times itself.
+            request.extensions["timeout"] = {kind: seconds or silence for kind, seconds in request.extensions["timeout"].items()}
 
         # Errors come straight to us: the client would wait as long as a Retry-After asks for.
         hooks = {"request": [bound], "response": [refuse]}
-        huggingface_hub.set_client_factory(
-            lambda: httpx2.Client(event_hooks=hooks, follow_redirects=True, timeout=max(1, stall / READ_ATTEMPTS))
-        )
+        huggingface_hub.set_client_factory(lambda: httpx2.Client(event_hooks=hooks, follow_redirects=True, timeout=silence))
         self.endpoint, self.token, self.stall, self.patience, self.log = endpoint, token or False, stall, patience, log
         self.client, self.transport_error = huggingface_hub, httpx2.TransportError
         self.timeout_error = httpx2.TimeoutException

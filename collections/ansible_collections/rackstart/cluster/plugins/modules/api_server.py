@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 try:
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
     from kubernetes.client.configuration import Configuration
     from kubernetes.client.exceptions import ApiException
     from kubernetes.client.rest import RESTClientObject
@@ -25,6 +29,8 @@ module: api_server
 short_description: Which server a kubeconfig leads to
 description:
   - Asks it once whether it is ready, as the user of the kubeconfig, and changes nothing.
+  - A kubeconfig that k3s would not write now leads to none - one of another user than the administrator, one whose certificate ends within
+    a month, or one that does not check the server's.
 author: The Rackstart authors
 options:
   kubeconfig:
@@ -37,6 +43,7 @@ options:
     required: true
 requirements:
   - kubernetes >= 24.2.0
+  - cryptography >= 42
 attributes:
   check_mode:
     description: Asks in check mode too.
@@ -59,6 +66,17 @@ name:
 """
 
 PATIENCE = (3, 5)  # seconds to connect, and for the answer
+ADMINISTRATORS = "system:masters"  # group of Kubernetes that may do all
+MONTH = datetime.timedelta(days=30)
+
+
+def as_new(configuration: Configuration) -> bool:
+    """Whether it is of an administrator, for a month at least, and checks who answers."""
+    if not (configuration.cert_file and configuration.verify_ssl):
+        return False
+    certificate = x509.load_pem_x509_certificate(Path(configuration.cert_file).read_bytes())
+    groups = [attribute.value for attribute in certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
+    return ADMINISTRATORS in groups and certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC) > MONTH
 
 
 def name(kubeconfig: str, servers: dict[str, str]) -> str:
@@ -67,6 +85,8 @@ def name(kubeconfig: str, servers: dict[str, str]) -> str:
     configuration.retries = False
     try:
         load_kube_config(kubeconfig, client_configuration=configuration)
+        if not as_new(configuration):
+            return ""
     except (ConfigException, YAMLError, OSError, AttributeError, KeyError, TypeError, ValueError):  # what is no kubeconfig
         return ""
     found = {address: name for name, address in servers.items()}.get(urlsplit(configuration.host).hostname, "")
@@ -75,7 +95,7 @@ def name(kubeconfig: str, servers: dict[str, str]) -> str:
     try:
         answer = RESTClientObject(configuration).request("GET", f"{configuration.host}/readyz", _request_timeout=PATIENCE)
         return found if (answer.status, answer.read()) == (200, b"ok") else ""
-    except (ApiException, HTTPError, OSError):
+    except (ApiException, HTTPError, ImportError, OSError):  # the client lacks what a SOCKS proxy of the environment needs
         return ""
 
 
@@ -85,7 +105,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     if not FOUND:
-        module.fail_json(msg=missing_required_lib("kubernetes"))
+        module.fail_json(msg=missing_required_lib("kubernetes and cryptography"))
     module.exit_json(changed=False, name=name(module.params["kubeconfig"], module.params["servers"]))
 
 
