@@ -73,6 +73,15 @@ def reason(error: BaseException) -> str:
     return said(error) + (f". {ADVICE}" if broken and not isinstance(error, ClusterError) else "")
 
 
+@contextlib.contextmanager
+def telling(what: str) -> Iterator[None]:
+    """Errors of the body say of what they are. Raises ClusterError in their place."""
+    try:
+        yield
+    except (ClusterError, *ERRORS) as error:
+        raise ClusterError(f"{what}: {reason(error)}") from error
+
+
 def bound() -> None:
     """Give every request of this process that has no bound of its own one: a server may take it and never answer."""
     unbound, connect = RESTClientObject.request, WebSocket.connect

@@ -94,7 +94,11 @@ class Applier:
             self.changes.append((f"{definition['kind']}/{definition['metadata']['name']}", before, after))
 
     def apply(self, definition: api.Object) -> api.Object:
-        """The object as the API has it then, or in a dry run as far as that can be told."""
+        """The object as the API has it then, or in a dry run as far as that can be told. Raises ClusterError."""
+        with api.telling(f"{definition['kind']}/{definition['metadata']['name']}"):
+            return self._apply(definition)
+
+    def _apply(self, definition: api.Object) -> api.Object:
         meta = definition["metadata"]
         where = {"name": meta["name"], "namespace": meta.get("namespace")}
         resource = self.cluster.resource(definition["apiVersion"], definition["kind"])
@@ -130,6 +134,13 @@ class Applier:
 
     def prune(
         self, declared: set[tuple[str, str]], kinds: list[str], selector: str, namespace: str, timeout: int, keep: t.Sequence[str] = ()
+    ) -> None:
+        """Remove what the selector finds and is not declared, and wait until it is gone. Raises ClusterError."""
+        with api.telling("removing what is not declared"):
+            self._prune(declared, kinds, selector, namespace, timeout, keep)
+
+    def _prune(
+        self, declared: set[tuple[str, str]], kinds: list[str], selector: str, namespace: str, timeout: int, keep: t.Sequence[str]
     ) -> None:
         removed: list[tuple[str, str, str]] = []
         for api_version, kind in (text.rsplit("/", 1) for text in kinds):

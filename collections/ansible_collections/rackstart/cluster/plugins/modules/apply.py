@@ -112,22 +112,20 @@ def main() -> None:
             "renew": {"type": "list", "elements": "str", "default": []},
         }
     )
-    definitions, current = module.params["definitions"], "the API"
+    definitions = module.params["definitions"]
     try:
         applier = Applier(api.Cluster(module), module.check_mode)
         rollout = Rollout(applier.cluster, definitions, module.params["renew"])
         for definition in definitions:
-            current = f"{definition['kind']}/{definition['metadata']['name']}"
             applier.apply(definition)
         if module.params["prune"]:
-            current = "removing what is not declared"
             declared = {(definition["kind"], definition["metadata"]["name"]) for definition in definitions}
             applier.prune(declared, **module.params["prune"])
         if module.params["wait_timeout"] and not module.check_mode:
-            current = "waiting"
-            rollout.wait(module.params["wait_timeout"])
+            with api.telling("waiting"):
+                rollout.wait(module.params["wait_timeout"])
     except (api.ClusterError, *api.ERRORS) as error:
-        module.fail_json(msg=f"{current}: {api.reason(error)}")
+        module.fail_json(msg=api.reason(error))
     names = applier.names + [f"Pod/{name}" for name in rollout.renewed]
     module.exit_json(changed=bool(names), changes=names, diff=applier.diff)
 

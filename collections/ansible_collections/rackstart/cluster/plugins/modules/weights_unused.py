@@ -102,7 +102,8 @@ def main() -> None:
     params = module.params
     try:
         applier = Applier(api.Cluster(module), module.check_mode)
-        seen = weights_use.look(applier.cluster)
+        with api.telling("looking for weights that nothing uses"):
+            seen = weights_use.look(applier.cluster)
         needs = weights_use.needs(seen, params["models"], params["server"], params["export"], params["keep"], {CHECK, *params["ignored"]})
         if needs.lost and params["strict"]:
             raise api.ClusterError("\n".join(["It cannot be told which weights are needed; nothing was removed.", *needs.lost, ADVICE]))
