@@ -6,7 +6,6 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from kubernetes.client import CoreV1Api
 from kubernetes.stream import portforward
 
 from tests.lab.conftest import LONGEST
-from tests.lab.drive import INVENTORY, MODEL, STATE, Finished, Running, api, edit, on, until
+from tests.lab.drive import INVENTORY, MODEL, STATE, Finished, Running, api, on, until
 
 pytestmark = pytest.mark.lab
 
@@ -220,38 +219,4 @@ def test_keys_are_told_again_to_a_replica_that_lost_them(client: str, bootstrap:
     assert ("gateway.keys", "gateway") in verdict.red
     again = bootstrap("--inventory", "lab", "--only", "gateway", "--json")
     assert again.code == 0, again
-    assert answers(client) == {200}
-
-
-def test_a_load_balancers_address_leads_to_the_gateway(
-    client: str, bootstrap: Bootstrap, start: Callable[..., Running], inventory: Path
-) -> None:
-    """What MetalLB does is stood in for: the Service is given the address that it asks for, and a node answers to it on the wire."""
-    address, asked = "10.77.0.100", "metallb.io/loadBalancerIPs"
-    change = {"gateway_address": address, "gateway_service_type": "LoadBalancer", "gateway_service_annotations": {asked: address}}
-    edit(inventory / "group_vars/all/gateway.yml", lambda content: content.update(change))
-    kubernetes = CoreV1Api(api())
-
-    def given() -> bool:
-        service = kubernetes.read_namespaced_service("gateway", "llm")
-        if service.spec.type != "LoadBalancer":
-            return False
-        ingress = [{"ip": (service.metadata.annotations or {})[asked]}]
-        kubernetes.patch_namespaced_service_status("gateway", "llm", {"status": {"loadBalancer": {"ingress": ingress}}})
-        return True
-
-    wire = f"ip address {{}} {address}/32 dev $(ip -brief address show to {ADDRESS['host']} | cut -d@ -f1 | cut -d' ' -f1)"
-    on("server-1", wire.format("add"))
-    try:
-        run = start("--inventory", str(inventory), "--only", "gateway", "--json")
-        assert run.wait(LONGEST, given) is None
-        done = run.wait(LONGEST)
-        assert done
-        assert done.code == 0, done
-        assert gateway_client.answer_problem({**ADDRESS, "host": address, "port": 443}, client, MODEL, 120) == ""
-        assert bootstrap("--inventory", str(inventory), "verify").code == 0
-    finally:
-        on("server-1", wire.format("del"))
-        assert bootstrap("--inventory", "lab", "--only", "gateway").code == 0
-    assert kubernetes.read_namespaced_service("gateway", "llm").spec.type == "NodePort"
     assert answers(client) == {200}

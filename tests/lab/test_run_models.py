@@ -13,10 +13,11 @@ IDLE = "1" * 40  # a revision that is neither declared nor used
 
 
 def test_list_says_what_is_served(cluster: str, bootstrap: Callable[..., Finished]) -> None:
-    listed = bootstrap("--inventory", "lab", "model", "list")
+    listed = bootstrap("--inventory", "lab", "model", "list", "--json")
     assert listed.code == 0, listed
-    assert MODEL["name"] in listed.out
-    assert MODEL["revision"] in listed.out
+    assert [(one["name"], one["declared"], one["service"]["revision"]) for one in listed.json] == [
+        (MODEL["name"], MODEL["revision"], MODEL["revision"])
+    ]
 
 
 def test_gc_removes_what_nothing_uses_and_nothing_else(cluster: str, bootstrap: Callable[..., Finished]) -> None:
