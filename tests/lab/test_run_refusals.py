@@ -58,10 +58,7 @@ def no_sudo(group: dict[str, Any]) -> None:
 def models_of_all_kinds(content: dict[str, Any]) -> None:
     """For each fault that a model can have one that has it."""
     model = content["models"][0] | {"replicas": 1}
-    content["models"] = [
-        model | {"name": name, "served_name": name, "node_port": 30090 + number} | change
-        for number, (name, (change, _)) in enumerate(MODELS.items())
-    ]
+    content["models"] = [model | {"name": name, "served_name": name} | change for name, (change, _) in MODELS.items()]
 
 
 def in_groups(change: Callable[[dict[str, Any]], Any]) -> Fault:
