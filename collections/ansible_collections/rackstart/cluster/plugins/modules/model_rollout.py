@@ -96,7 +96,9 @@ class Models:
         self.applied = [self.applier.apply(definition) for definition in self.definitions]
 
     def live(self, definition: api.Object) -> api.Object | None:
-        return self.cluster.get("apps/v1", "Deployment", definition["metadata"]["name"], pods.NAMESPACE)
+        name = definition["metadata"]["name"]
+        with api.telling(f"Deployment/{name}"):
+            return self.cluster.get("apps/v1", "Deployment", name, pods.NAMESPACE)
 
     def replaced(self) -> list[str]:
         """Models whose only replica stops before its successor starts. Call it once all are applied."""
