@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 import pytest
@@ -20,9 +20,13 @@ import yaml
 from lab import hosts, paths
 from lab.host import Host
 
+if TYPE_CHECKING:
+    from ansible_collections.rackstart.cluster.plugins.module_utils.gateway_client import Address
+
 ROOT = paths.REPO
 INVENTORY = ROOT / "inventories/lab"
 STATE = Path(platformdirs.user_state_path("rackstart")) / "lab"
+ADDRESS: "Address" = {"host": "10.77.0.11", "port": 30443, "ca": [str(STATE / "gateway-ca.crt")]}  # of the gateway
 SECOND_GPU = "0000:18:00.0"  # of each GPU host
 COMMANDS: set[bytes] = set()  # every command line of the machine and its hosts that was seen while bootstrap.py ran
 MODEL = yaml.safe_load((INVENTORY / "group_vars/all/models.yml").read_text())["models"][0]

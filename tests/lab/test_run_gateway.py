@@ -15,12 +15,11 @@ from kubernetes.client import CoreV1Api
 from kubernetes.stream import portforward
 
 from tests.lab.conftest import LONGEST
-from tests.lab.drive import INVENTORY, MODEL, STATE, Finished, Running, api, on, until
+from tests.lab.drive import ADDRESS, INVENTORY, MODEL, Finished, Running, api, on, until
 
 pytestmark = pytest.mark.lab
 
 Bootstrap = Callable[..., Finished]
-ADDRESS: gateway_client.Address = {"host": "10.77.0.11", "port": 30443, "ca": [str(STATE / "gateway-ca.crt")]}
 TRIES = 12  # the Service leads each connection to any replica
 ENGINE, HEALTH, DNS, API = "engine", "gateway", "dns", "api"
 # Who may reach what; a pod of the component inference is what the engines are.

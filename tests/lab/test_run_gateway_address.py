@@ -8,14 +8,13 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import gateway_c
 from kubernetes.client import CoreV1Api
 
 from tests.lab.conftest import LONGEST
-from tests.lab.drive import MODEL, STATE, Finished, Running, api, edit, on
+from tests.lab.drive import ADDRESS, MODEL, Finished, Running, api, edit, on
 
 pytestmark = pytest.mark.lab
 
 OWN, ANNOTATION = "10.77.0.100", "metallb.io/loadBalancerIPs"
-NODE = "10.77.0.11"  # server-1, which answers for it on the wire
-WIRE = f"ip address {{}} {OWN}/32 dev $(ip -brief address show to {NODE} | cut -d@ -f1 | cut -d' ' -f1)"
-CA = [str(STATE / "gateway-ca.crt")]
+# server-1 answers for it on the wire.
+WIRE = f"ip address {{}} {OWN}/32 dev $(ip -brief address show to {ADDRESS['host']} | cut -d@ -f1 | cut -d' ' -f1)"
 
 
 def test_a_load_balancers_address_leads_to_the_gateway(
@@ -41,11 +40,11 @@ def test_a_load_balancers_address_leads_to_the_gateway(
         done = run.wait(LONGEST)
         assert done
         assert done.code == 0, done
-        assert gateway_client.answer_problem({"host": OWN, "port": 443, "ca": CA}, key, MODEL, 120) == ""
+        assert gateway_client.answer_problem({**ADDRESS, "host": OWN, "port": 443}, key, MODEL, 120) == ""
         verdict = bootstrap("--inventory", str(inventory), "verify")
         assert verdict.code == 0, verdict
     finally:
         on("server-1", WIRE.format("del"))
         assert bootstrap("--inventory", "lab", "--only", "gateway").code == 0
     assert kubernetes.read_namespaced_service("gateway", "llm").spec.type == "NodePort"
-    assert gateway_client.answer_problem({"host": NODE, "port": 30443, "ca": CA}, key, MODEL, 120) == ""
+    assert gateway_client.answer_problem(ADDRESS, key, MODEL, 120) == ""
