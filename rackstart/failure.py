@@ -22,6 +22,8 @@ _CAUSES = (  # the first that fits counts
     (r"(Unable|Failed) to fetch|urlopen error|Request failed|HTTP Error|content file", "check artifact_mirror, the proxy and the network"),
     (r"failure \d+ during|Unable to \w+ service", "systemd refuses: see `systemctl status` of the unit and `journalctl _PID=1` there"),
     (r"^Command failed rc=", "the host name cannot be set: see `systemctl status systemd-hostnamed dbus` there"),
+    (r"Error (re)?mounting", "the mount is refused: try `mount` of that directory there, and look at the filer's exports and its log"),
+    (r"Reboot command failed|last boot time", "the host does not reboot: see `systemctl list-jobs` there, and its console"),
     (r"refused|No route to host|timed out|Host is down|could not be sent to remote", "the host is off, booting, or not reachable"),
     (r"Timed out after \d+ second", "the cluster's API does not answer: see `systemctl status k3s` on the servers, and the proxies"),
     (r"sudo password|password is required|not in the sudoers", "sudo refuses this user: set ansible_become_password, best in vault.yml"),

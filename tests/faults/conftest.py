@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tests.faults.mirror import Mirror
 
 PASSED: list[page.Row] = []
 TRIED: set[tuple[str, ...]] = set()
-NUMBER = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "gw0"))) + 1  # of this process of pytest
+NUMBER = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "gw0")))  # of this process of pytest
 SERVER_SECONDS = 600  # for a task of it
 SAMPLE, QUICK = 3, "nfs_client"  # cases of --faults-seed, and the role that they are chosen from: one task
 SLOW = "package lists"  # calls of it that are left out then
@@ -25,9 +26,8 @@ SLOW = "package lists"  # calls of it that are left out then
 
 @dataclass(frozen=True)
 class Rig:
-    """Where a case is tried."""
+    """With what a case is tried."""
 
-    host: str
     inventory: Path
     mirror: Mirror
 
@@ -65,9 +65,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """A host that is installed anew for every case, and an inventory whose mirror can misbehave."""
-    host = f"flt-{NUMBER}"
-    drive.up(host, f"10.77.0.{60 + NUMBER}", ["A100-40"])
+    """An inventory whose mirror can misbehave."""
+    drive.lab("up", "--topology", "/dev/stdin", given="hosts: {}")
     mirror = Mirror()  # on an address that the lab's network has
     inventory = tmp_path_factory.mktemp("faults") / "inventory"
     shutil.copytree(drive.HERE / "inventory", inventory)
@@ -75,17 +74,48 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     subprocess.run(
         [sys.executable, "-m", "rackstart", "--inventory", str(inventory), "lock"], cwd=drive.ROOT, check=True, capture_output=True
     )
-    yield Rig(host, inventory, mirror)
+    yield Rig(inventory, mirror)
     mirror.close()
-    drive.lab("host", "down", host)
+
+
+@contextmanager
+def installed(number: int, gpus: list[str], suite: str = "bookworm") -> Iterator[str]:
+    """Name of a host of this process of pytest; number: of the first process's."""
+    host = f"flt-{number + NUMBER}"
+    try:
+        drive.up(host, f"10.77.0.{60 + number + NUMBER}", gpus, suite)
+        yield host
+    finally:
+        drive.lab("host", "down", host)
+
+
+@pytest.fixture(scope="session")
+def bookworm() -> Iterator[str]:
+    """A host that is installed anew for every case."""
+    with installed(1, ["A100-40"]) as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def rocky9() -> Iterator[str]:
+    """The same, that reports to be Rocky Linux 9."""
+    with installed(5, ["A100-40"], "rocky9") as host:
+        yield host
 
 
 @pytest.fixture(scope="session")
 def server(rig: Rig) -> Iterator[None]:
     """A k3s server for the agents of this process of pytest."""
-    host = f"flt-{NUMBER + 2}"
-    drive.up(host, f"10.77.0.{62 + NUMBER}", [])
-    played = drive.play("k3s_server", host, rig.inventory, SERVER_SECONDS)
-    assert played.code == 0, played.said
-    yield
-    drive.lab("host", "down", host)
+    with installed(3, []) as host:
+        played = drive.play("k3s_server", host, rig.inventory, SERVER_SECONDS, drive.variables("k3s_server"))
+        assert played.code == 0, played.said
+        yield
+
+
+@pytest.fixture(scope="session")
+def filer(rig: Rig) -> Iterator[None]:
+    """An NFS server whose export the hosts of this process of pytest mount."""
+    with installed(7, []) as host:
+        played = drive.play("nfs_server", host, rig.inventory, SERVER_SECONDS, drive.variables("nfs_server"))
+        assert played.code == 0, played.said
+        yield

@@ -30,13 +30,28 @@ class Case:
     role: str
     call: str
     fault: str
-    at: dict[str, str]
+    at: dict[str, Any]
     outcome: str
     says: tuple[str, ...]
 
     @property
     def name(self) -> str:
         return re.sub(r"[^a-z0-9]+", "-", f"{self.role} {self.call} {self.fault}".lower())
+
+    @property
+    def suite(self) -> str:
+        """What kind of host the role is played on, of lab/root/suites.yml."""
+        return str(self.at.get("suite", "bookworm"))
+
+    @property
+    def needs(self) -> list[str]:
+        """Fixtures: what else has to be there."""
+        return [*TABLE[self.role].get("with", []), *self.at.get("with", [])]
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """Of the role's play."""
+        return variables(self.role) | self.at.get("variables", {})
 
     @property
     def stage(self) -> str:
@@ -68,9 +83,14 @@ def lab(*arguments: str, given: str = "") -> None:
     subprocess.run([sys.executable, "-m", "lab", *arguments], cwd=ROOT, check=True, input=given, capture_output=True, text=True)
 
 
-def up(name: str, address: str, gpus: list[str]) -> None:
+def variables(role: str) -> dict[str, Any]:
+    """Those that all cases of a role have in common."""
+    return dict(TABLE[role].get("variables", {}))
+
+
+def up(name: str, address: str, gpus: list[str], suite: str = "bookworm") -> None:
     """A host of the lab, and the lab's mirror."""
-    lab("up", "--topology", "/dev/stdin", given=yaml.safe_dump({"hosts": {name: {"address": address, "gpus": gpus}}}))
+    lab("up", "--topology", "/dev/stdin", given=yaml.safe_dump({"hosts": {name: {"address": address, "gpus": gpus, "suite": suite}}}))
 
 
 def on(host: str, command: str, text: str = "") -> str:
@@ -85,7 +105,7 @@ def on(host: str, command: str, text: str = "") -> str:
 
 
 def shim(host: str, case: Case) -> None:
-    """Put the shim of a program where sudo's PATH looks first."""
+    """Put the shim of a program where sudo's PATH looks first, or where the case says."""
     program = case.at["program"]
     values = {
         "arguments": case.at.get("arguments", ""),
@@ -95,11 +115,11 @@ def shim(host: str, case: Case) -> None:
         "program": program,
     }
     text = re.sub(r"@(\w+)@", lambda found: str(values[found[1]]), (HERE / "shim.sh").read_text())
-    place = f"/usr/local/sbin/{Path(program).name}"
+    place = case.at.get("place", f"/usr/local/sbin/{Path(program).name}")
     on(host, f"cat >{place}; chmod 755 {place}", text)
 
 
-def play(role: str, host: str, inventory: Path, seconds: int) -> Played:
+def play(role: str, host: str, inventory: Path, seconds: int, variables: dict[str, Any]) -> Played:
     """The role's play on the host; seconds: the bound on its tasks."""
     book = inventory.parent / f"{role}.yml"
     play = {
@@ -107,7 +127,7 @@ def play(role: str, host: str, inventory: Path, seconds: int) -> Played:
         "hosts": host,
         "become": True,
         "gather_facts": False,
-        "vars": TABLE[role].get("variables", {}),
+        "vars": variables,
         "roles": [role],
     }
     book.write_text(yaml.safe_dump([play], sort_keys=False))

@@ -8,9 +8,9 @@ from typing import Any
 
 from openai import APIStatusError, DefaultHttpxClient, OpenAI
 
-from tests.lab.drive import MODEL, STATE
+from tests.lab.drive import ADDRESS, MODEL, STATE
 
-ENDPOINT = "https://10.77.0.11:30443/v1"
+ENDPOINT = f"https://{ADDRESS['host']}:{ADDRESS['port']}/v1"
 CLIENTS = 4
 
 

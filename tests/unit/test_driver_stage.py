@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import jinja2
+import pytest
 import yaml
+from ansible.plugins.test import core
 
 from rackstart.paths import ROOT
 
@@ -32,3 +35,18 @@ def test_a_dry_run_says_that_a_node_is_drained() -> None:
     foretelling, draining = (task for task in TASKS if task["name"] == "Drain the node")
     assert (foretelling["when"], foretelling["changed_when"]) == ("ansible_check_mode", True)
     assert "kubernetes.core.k8s_drain" in draining
+
+
+@pytest.mark.parametrize(
+    ("case", "result", "again"),
+    [
+        ("drained", {"changed": True}, False),
+        ("a budget refuses", {"failed": True, "msg": "Cannot evict pod as it would violate the pod's disruption budget."}, True),
+        ("an API that never answers", {"failed": True, "timedout": {"frame": "", "period": 960}}, False),
+    ],
+)
+def test_a_drain_is_tried_again_where_that_can_help(case: str, result: dict[str, Any], again: bool) -> None:
+    environment = jinja2.Environment()
+    environment.tests.update(core.TestModule().tests())
+    draining = next(task for task in TASKS if "kubernetes.core.k8s_drain" in task)
+    assert environment.compile_expression(draining["until"])(rackstart_drain=result) is not again, case

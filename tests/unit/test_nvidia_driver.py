@@ -202,30 +202,49 @@ def test_what_dnf_has_locked_counts_as_held(tmp_path: Path, monkeypatch: pytest.
     }
 
 
+@pytest.mark.parametrize("image", [f"boot/initrd.img-{KERNEL}", f"boot/initramfs-{KERNEL}.img"])
+def test_an_initial_file_system_that_is_older_than_the_blacklist(tmp_path: Path, image: str) -> None:
+    lay(tmp_path, {image: "", "boot/initrd.img-6.1.0-9-amd64": ""})
+    assert nvidia_driver.outdated(KERNEL, tmp_path) == "", "no blacklist yet"
+    lay(tmp_path, {nvidia_driver.BLACKLIST: "blacklist nouveau\n"})
+    blacklisted = (tmp_path / nvidia_driver.BLACKLIST).stat().st_mtime
+    os.utime(tmp_path / image, (blacklisted - 1, blacklisted - 1))
+    assert nvidia_driver.outdated(KERNEL, tmp_path) == str(tmp_path / image)
+    os.utime(tmp_path / image, (blacklisted + 1, blacklisted + 1))
+    assert nvidia_driver.outdated(KERNEL, tmp_path) == "", "rebuilt since"
+    (tmp_path / image).unlink()
+    assert nvidia_driver.outdated(KERNEL, tmp_path) == "", "a host that boots without one"
+
+
 def test_the_initial_file_systems_of_all_kernels_are_rebuilt() -> None:
     every = {"debian": {"-k", "all"}, "ubuntu": {"-k", "all"}, "rhel": {"--regenerate-all"}}
     assert {name for name, table in TABLES.items() if every[name] <= set(table["initramfs"])} == set(every)
 
 
 @pytest.mark.parametrize(
-    ("case", "stale", "written", "install", "expected"),
+    ("case", "seen", "written", "install", "expected"),
     [
-        ("as it was", "", [], {"changed": False}, False),
-        ("before a reboot", "nouveau holds the GPUs", [], {"changed": True}, True),
-        ("the blacklist of an adopted driver", "", ["/etc/modprobe.d/rackstart-nouveau.conf"], None, True),
-        ("the blacklist that was taken away", "", ["/etc/modprobe.d/rackstart-nouveau.conf"], {"changed": False}, True),
-        ("packages that rebuild it", "", ["/etc/modprobe.d/rackstart-nouveau.conf"], {"changed": True}, False),
-        ("another file", "", ["/etc/systemd/system/nvidia-persistenced.service.d/rackstart.conf"], None, False),
+        ("as it was", {}, [], {"changed": False}, False),
+        ("before a reboot", {"stale": "nouveau holds the GPUs"}, [], {"changed": True}, True),
+        ("a run that was killed before", {"outdated": "/boot/initrd.img-6.1"}, [], None, True),
+        ("packages that do not rebuild it", {"outdated": "/boot/initrd.img-6.1"}, [], {"changed": True}, True),
+        ("the blacklist of an adopted driver", {}, ["/etc/modprobe.d/rackstart-nouveau.conf"], None, True),
+        ("the blacklist that was taken away", {}, ["/etc/modprobe.d/rackstart-nouveau.conf"], {"changed": False}, True),
+        ("packages that rebuild it", {}, ["/etc/modprobe.d/rackstart-nouveau.conf"], {"changed": True}, False),
+        ("another file", {}, ["/etc/systemd/system/nvidia-persistenced.service.d/rackstart.conf"], None, False),
     ],
 )
 def test_when_the_initial_file_systems_are_rebuilt(
-    case: str, stale: str, written: list[str], install: dict[str, bool] | None, expected: bool
+    case: str, seen: dict[str, str], written: list[str], install: dict[str, bool] | None, expected: bool
 ) -> None:
     tasks = yaml.safe_load((ROOT / "roles/nvidia_driver/tasks/load.yml").read_text())
     (when,) = (task["when"] for task in tasks if "initramfs" in str(task))
     environment = jinja2.Environment()
     environment.tests["changed"] = lambda result: result.get("changed", False)
-    names: dict[str, Any] = {"__nvidia_driver_seen": {"stale": stale}, "__nvidia_driver_blacklist": {"changes": written}}
+    names: dict[str, Any] = {
+        "__nvidia_driver_seen": {"stale": "", "outdated": ""} | seen,
+        "__nvidia_driver_blacklist": {"changes": written},
+    }
     names |= {} if install is None else {"__nvidia_driver_install": install}
     names["__nvidia_driver_outdated"] = environment.compile_expression(VARS["__nvidia_driver_outdated"].strip("{} "))(**names)
     assert environment.compile_expression(when)(**names) is expected, case

@@ -101,6 +101,10 @@ stale:
   description: Why only a reboot brings the wanted driver into the kernel, or nothing.
   type: str
   returned: success
+outdated:
+  description: The running kernel's initial file system, where it is older than the role's blacklist of nouveau, or nothing.
+  type: str
+  returned: success
 problem:
   description: Why the GPUs cannot all be used, or nothing.
   type: str
@@ -120,6 +124,7 @@ cordoned:
 """
 
 CORDONED = "/var/lib/rackstart/cordoned"  # the playbook's note that it, and nobody else, has cordoned the node
+BLACKLIST = "etc/modprobe.d/rackstart-nouveau.conf"
 FAMILY = {"rocky": "rhel", "almalinux": "rhel"}
 QUERIES = {
     "apt": ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package} ${Version} ${db:Status-Want}\\n"],
@@ -154,6 +159,14 @@ def staleness(look: dict[str, Any], plan: driver.Plan) -> str:
     if (kind := probe_health.modules()) not in ("", plan["modules"]):
         return f"the kernel holds the {kind} modules, not the {plan['modules']} ones"
     return ""
+
+
+def outdated(kernel: str, root: Path = probe.ROOT) -> str:
+    """The kernel's initial file system, where it is older than the blacklist, which then is not in it; else nothing."""
+    blacklist = root / BLACKLIST
+    images = [root / "boot" / name for name in (f"initrd.img-{kernel}", f"initramfs-{kernel}.img")]
+    there = [image for image in images if image.exists() and blacklist.exists()]
+    return next((str(image) for image in there if image.stat().st_mtime < blacklist.stat().st_mtime), "")
 
 
 def node() -> bool:
@@ -230,6 +243,7 @@ def main() -> None:
         surplus=surplus,
         locked=[name for name in surplus + ([] if plan["adopt"] else wrong) if "hold" in found.get(name, [])],
         stale=stale,
+        outdated=outdated(host["kernel"]),
         problem=problem,
         sign=sign and not plan["adopt"],
         drain=disturbing or cordoned,
