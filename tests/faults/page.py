@@ -7,6 +7,7 @@ CHANCE = {  # what differs from run to run
     r"(127\.0\.0\.1', port=|10\.77\.0\.1:)\d+": r"\1PORT",
     r"/root/\.ansible/tmp/\S+": "FILE",
     r"\bflt-\d": "HOST",
+    r"(initrd\.img|initramfs)-\S+": r"\1-KERNEL",
 }
 Row = tuple[str, str, str, str]  # role or module, call, fault, outcome
 
