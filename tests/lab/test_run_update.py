@@ -29,6 +29,7 @@ def one_gpu_each(content: dict[str, Any]) -> None:
         host["gpu_count"] = 1
 
 
+@pytest.mark.serving  # for its length
 def test_an_update_with_every_gpu_in_use_loses_no_request(key: str, bootstrap: Callable[..., Finished], inventory: Path) -> None:
     edit(inventory / "hosts.yml", one_gpu_each)
     edit(inventory / "group_vars/all/models.yml", lambda content: content["models"][0].update(env={"UPDATED": "true"}))
