@@ -103,19 +103,24 @@ def rocky9() -> Iterator[str]:
         yield host
 
 
+@contextmanager
+def serving(role: str, number: int, rig: Rig) -> Iterator[None]:
+    """A host that others need, set up by a role; number: of the first process's."""
+    with installed(number, []) as host:
+        played = drive.play(role, host, rig.inventory, SERVER_SECONDS, drive.variables(role))
+        assert played.code == 0, played.said
+        yield
+
+
 @pytest.fixture(scope="session")
 def server(rig: Rig) -> Iterator[None]:
     """A k3s server for the agents of this process of pytest."""
-    with installed(3, []) as host:
-        played = drive.play("k3s_server", host, rig.inventory, SERVER_SECONDS, drive.variables("k3s_server"))
-        assert played.code == 0, played.said
+    with serving("k3s_server", 3, rig):
         yield
 
 
 @pytest.fixture(scope="session")
 def filer(rig: Rig) -> Iterator[None]:
     """An NFS server whose export the hosts of this process of pytest mount."""
-    with installed(7, []) as host:
-        played = drive.play("nfs_server", host, rig.inventory, SERVER_SECONDS, drive.variables("nfs_server"))
-        assert played.code == 0, played.said
+    with serving("nfs_server", 7, rig):
         yield

@@ -19,9 +19,9 @@ run; in {failed} the run failed with the words below, and a rerun converged; {me
 them. Cases of `tests/faults/cases` that are not on this page were not tried, or did not come out as they should.
 
 Each case of a role is tried on a host of the lab that was just installed, and ends with a run that changes nothing. A program misbehaves
-by a stand-in before it in sudo's PATH, a download by a mirror in between: it answers 500, stops in the middle, or gives other bytes of
-the right length. Roles that act on the cluster are played as their stage on the lab's, its API behind a proxy that answers 500, or not
-at all, or with a web page. Modules are tried by themselves too, against a server that misbehaves.
+by a stand-in before it in sudo's PATH or in its place, a download by a mirror in between: it answers 500, stops in the middle, or gives
+other bytes of the right length. Roles that act on the cluster are played as their stage on the lab's, its API behind a proxy that
+answers 500, or not at all, or with a web page. Modules are tried by themselves too, against a server that misbehaves.
 
 {tables}
 """

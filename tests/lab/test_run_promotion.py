@@ -79,7 +79,7 @@ BAD: dict[str, tuple[str, tuple[str, ...], dict[str, Any], str]] = {
 }
 
 
-LONG = ("wrong-chat-template", "an-argument-that-crashes")  # taken back by the same rules as flipped bytes, minutes each
+LONG = ("wrong-chat-template", "an-argument-that-crashes")  # minutes each; the first is shown by the same probe as flipped bytes
 
 
 @pytest.mark.parametrize("bad", [pytest.param(bad, marks=[pytest.mark.serving] if bad in LONG else []) for bad in BAD])

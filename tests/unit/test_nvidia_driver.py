@@ -244,6 +244,7 @@ def test_when_the_initial_file_systems_are_rebuilt(
     names: dict[str, Any] = {
         "__nvidia_driver_seen": {"stale": "", "outdated": ""} | seen,
         "__nvidia_driver_blacklist": {"changes": written},
+        "__nvidia_driver_nouveau": VARS["__nvidia_driver_nouveau"],
     }
     names |= {} if install is None else {"__nvidia_driver_install": install}
     names["__nvidia_driver_outdated"] = environment.compile_expression(VARS["__nvidia_driver_outdated"].strip("{} "))(**names)
