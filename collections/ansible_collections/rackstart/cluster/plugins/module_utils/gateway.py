@@ -183,7 +183,8 @@ def configuration(models: list[Model], settings: Settings) -> str:
     """haproxy.cfg. models: name, served_name, health: path of their checks, and servers: the lines that say where the replicas are."""
     clients = ["backend _clients", f"stick-table type string len 64 size 100k expire {2 * PERIOD}s store gpc0_rate({PERIOD}s)"]
     # A replica that is to stop serves on for engines.PRESTOP after its name has gone, also when it was the last one.
-    holds = ["hold valid 1s", "hold obsolete 0s", "hold nx 5s", "hold other 5s"]
+    # A DNS that is away says nothing of them: meanwhile the checks of their health do.
+    holds = ["hold valid 1s", "hold obsolete 0s", "hold nx 5s", "hold timeout 1d", "hold refused 1d", "hold other 1d"]
     resolvers = ["resolvers cluster", "parse-resolv-conf", "accepted_payload_size 8192", *holds]
     sections = [
         _global(settings), _defaults(settings), resolvers, _health(settings), _frontend(models, settings), clients,
