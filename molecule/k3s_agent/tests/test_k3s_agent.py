@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import testinfra
+import yaml
 from testinfra.host import Host
 
 Run = Callable[[Host, str], tuple[int, str]]
@@ -17,6 +18,14 @@ def test_the_node_is_ready_and_marked_from_the_start(host: Host, as_root: Run) -
     assert {entry["type"]: entry["status"] for entry in node["status"]["conditions"]}["Ready"] == "True"
     assert node["metadata"]["labels"]["pool"] == "a100"
     assert {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"} in node["spec"]["taints"]
+
+
+def test_pods_of_other_hosts_are_reached_by_the_interface_of_the_nodes_address(request: pytest.FixtureRequest, as_root: Run) -> None:
+    agent = testinfra.get_host(f"ansible://mol-2?ansible_inventory={request.config.option.ansible_inventory}")
+    config = yaml.safe_load(as_root(agent, "cat /etc/rancher/k3s/config.yaml")[1])
+    (address,) = config["node-ip"]
+    (interface,) = (link["ifname"] for link in json.loads(agent.check_output("ip -json address show to %s", address)))
+    assert config["flannel-iface"] == interface
 
 
 def test_the_agent_has_no_way_to_become_a_server(host: Host, request: pytest.FixtureRequest, as_root: Run) -> None:

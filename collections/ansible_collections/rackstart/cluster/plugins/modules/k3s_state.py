@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.rackstart.cluster.plugins.module_utils.probe_network import interfaces
 from ansible_collections.rackstart.cluster.plugins.module_utils.units import RUNNING, show
 
 DOCUMENTATION = """
@@ -36,6 +37,10 @@ options:
     description: Servers to knock at from this host, name to address.
     type: dict
     default: {}
+  address:
+    description: Address of the host whose interface is to be named.
+    type: str
+    default: ""
   kubeconfig:
     description: Returns the administrator's kubeconfig too; the task then needs no_log.
     type: bool
@@ -82,6 +87,10 @@ kubeconfig:
   description: Text of k3s.yaml, empty without one.
   type: str
   returned: when asked for
+interface:
+  description: Name of the interface that has the address, empty when none has it.
+  type: str
+  returned: always
 answering:
   description: Names of the servers whose supervisor answers this host on port 6443.
   type: list
@@ -138,6 +147,7 @@ def main() -> None:
             "wait": {"type": "int", "default": 0},
             "node": {"type": "str", "default": ""},
             "servers": {"type": "dict", "default": {}},
+            "address": {"type": "str", "default": ""},
             "kubeconfig": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -153,7 +163,9 @@ def main() -> None:
     if module.params["kubeconfig"]:
         state["kubeconfig"] = KUBECONFIG.read_text() if KUBECONFIG.exists() else ""
     answering = [name for name, address in module.params["servers"].items() if answers(address)]
-    module.exit_json(changed=False, answering=answering, **state)
+    address = module.params["address"]
+    interface = next((link["name"] for link in interfaces() if address in link["addresses"]), "") if address else ""
+    module.exit_json(changed=False, answering=answering, interface=interface, **state)
 
 
 if __name__ == "__main__":
