@@ -10,6 +10,8 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rackstart import graph, processes, runner
 from rackstart.events import StageEvents
 from rackstart.inventory import Inventory
@@ -114,7 +116,8 @@ class Engine:
         if not self._lost or stage.hosts == CONTROLLER:
             return [self._inventory.path], hosts
         file = runner.temporary(self._settings.directory) / f"lost-before-{stage.name}.yml"
-        file.write_text("out_of_service:\n  hosts:\n" + "".join(f"    {host}:\n" for host in sorted(self._lost)))
+        groups = {"out_of_service": {"children": {"rackstart_lost": None}}, "rackstart_lost": {"hosts": dict.fromkeys(sorted(self._lost))}}
+        file.write_text(yaml.safe_dump(groups))
         return [self._inventory.path, file], hosts
 
     def _run(self, stage: Stage, sources: list[Path], hosts: list[str]) -> Result:

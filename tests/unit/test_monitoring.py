@@ -64,8 +64,10 @@ def test_a_node_out_of_service_is_a_rule() -> None:
     assert rules[-1] == {"record": "rackstart:node_away", "expr": "vector(1)", "labels": {"node": "gpu-2"}}
     loader = DataLoader()
     site, role = (loader.load_from_file(str(ROOT / file), trusted_as_template=True) for file in (SITE, "roles/monitoring/vars/main.yml"))
-    values = Templar(loader=loader, variables=site | role | {"groups": {"out_of_service": ["gpu-2"]}})
-    assert values.template(role["__monitoring_settings"]["nodes_away"]) == ["gpu-2"]
+    for lost in ({}, {"rackstart_lost": ["gpu-1"]}):  # those that a run has lost are in both groups, and their alert stays
+        groups = {"out_of_service": ["gpu-2", *lost.get("rackstart_lost", [])], **lost}
+        values = Templar(loader=loader, variables=site | role | {"groups": groups})
+        assert values.template(role["__monitoring_settings"]["nodes_away"]) == ["gpu-2"]
 
 
 def test_a_pod_of_checks_is_made_anew_when_its_script_changes() -> None:

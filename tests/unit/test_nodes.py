@@ -60,6 +60,34 @@ def test_what_is_ours_is_remembered_and_the_second_patch_is_empty() -> None:
     assert nodes.patch(after, wanted) == {"metadata": {"annotations": patch["metadata"]["annotations"]}}
 
 
+READY, DOWN = ({"conditions": [{"type": "Ready", "status": status}]} for status in ("True", "Unknown"))
+CLUSTERS = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}
+
+
+@pytest.mark.parametrize(
+    ("case", "taints", "status", "after"),
+    [
+        ("still up", [GPU, OTHER], READY, [GPU, OTHER]),
+        ("down", [GPU, OTHER, CLUSTERS], DOWN, [OTHER, CLUSTERS, GPU, nodes.SHUT_DOWN]),
+        ("down for long", [GPU, nodes.SHUT_DOWN], DOWN, [GPU, nodes.SHUT_DOWN]),
+        ("up again, and not yet to be used", [GPU, nodes.SHUT_DOWN], READY, [GPU]),
+    ],
+)
+def test_a_node_that_is_away_keeps_its_marks_and_is_given_up_while_it_is_down(
+    case: str, taints: list[dict[str, str]], status: dict[str, Any], after: list[dict[str, str]]
+) -> None:
+    owned = [nodes.taint_id(taint) for taint in taints if taint in (GPU, nodes.SHUT_DOWN)]
+    before = node({"gpu": "true", "theirs": "1"}, taints, ["gpu"], owned) | {"status": status}
+    patch = nodes.patch(before, nodes.away(before))
+    assert patch.get("metadata", {}).get("labels") is None
+    assert patch.get("spec", {}).get("taints", taints) == after, case
+
+
+def test_a_node_that_is_back_loses_the_taint_of_its_absence() -> None:
+    back = node({"gpu": "true"}, [GPU, nodes.SHUT_DOWN], ["gpu"], [nodes.taint_id(GPU), nodes.taint_id(nodes.SHUT_DOWN)])
+    assert nodes.patch(back, want({"gpu": "true"}, [GPU]))["spec"] == {"taints": [GPU]}
+
+
 @pytest.mark.parametrize(
     ("case", "taints", "wants", "left"),
     [

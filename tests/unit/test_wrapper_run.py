@@ -20,6 +20,14 @@ FAIL_ON_GPU_2 = """
       ansible.builtin.debug:
         msg: fine
 """
+GROUPS_WITHOUT_GPU_2 = """
+    - name: Look
+      ansible.builtin.assert:
+        that:
+          - groups['rackstart_lost'] == ['gpu-2']
+          - groups['out_of_service'] == ['gpu-2']
+          - "'gpu-2' in groups['k3s_agent']"
+"""
 
 
 def rackstart(project: Project, *arguments: str) -> int:
@@ -37,6 +45,7 @@ def test_one_failing_host_is_left_out_and_the_others_go_on(
     head = (project.root / "playbooks" / "nodes.yml").read_text()
     (project.root / "playbooks" / "nodes.yml").write_text(head.replace("hosts: k3s_agent", "hosts: k3s_agent:!out_of_service"))
     playbook("host", FAIL_ON_GPU_2)
+    playbook("labels", GROUPS_WITHOUT_GPU_2)
     assert rackstart(project, "--json") == 1
     found = {stage["stage"]: stage for stage in result(capsys)["stages"]}
     assert [(name, stage["state"]) for name, stage in found.items()] == [

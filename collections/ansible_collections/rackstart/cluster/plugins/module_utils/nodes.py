@@ -11,6 +11,8 @@ _REPELS = ("NoSchedule", "NoExecute")
 
 Node = dict[str, t.Any]
 Taint = dict[str, str]
+# Kubernetes' word for a node that was shut down: no DaemonSet counts it, and its pods are given up and started elsewhere.
+SHUT_DOWN: Taint = {"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}
 
 
 class Marks(t.TypedDict):
@@ -73,6 +75,16 @@ def patch(node: Node, want: Marks) -> dict[str, t.Any]:
         foreign = [taint for taint in node["spec"].get("taints") or [] if taint not in have]
         result["spec"] = {"taints": foreign + want["taints"]}
     return result
+
+
+def away(node: Node) -> Marks:
+    """What a node whose host is out of service carries: what we gave it before, and SHUT_DOWN once it is down.
+
+    Never on one that is Ready, whose pods would be evicted: kubernetes.io, "Non-graceful node shutdown handling".
+    """
+    nothing = Marks(labels={}, taints=[])
+    taints = [taint for taint in owned_taints(node, nothing) if taint["key"] != SHUT_DOWN["key"]]
+    return {"labels": owned_labels(node, nothing), "taints": [*taints, SHUT_DOWN] if not_ready(node) else taints}
 
 
 def last_schedulable(nodes: list[Node], wants: dict[str, Marks]) -> list[str]:

@@ -16,12 +16,18 @@ description:
   - Sets labels and taints on nodes and remembers in two annotations which ones it set. Only those are changed or removed later;
     labels and taints of anybody else stay.
   - Refuses taints that would leave no node for pods without tolerations.
+  - Gives a node that is away and not Ready Kubernetes' taint node.kubernetes.io/out-of-service, and takes it back afterwards.
 author: The Rackstart authors
 options:
   nodes:
     description: "What each node shall carry: name of the node to a dictionary of labels and a list of taints (key, value, effect)."
     type: dict
     required: true
+  away:
+    description: Nodes whose hosts are out of service. Those that are no node of the cluster are passed over.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
 requirements:
@@ -42,6 +48,7 @@ EXAMPLES = """
       gpu-1:
         labels: {gpu: "true"}
         taints: [{key: nvidia.com/gpu, value: present, effect: NoSchedule}]
+    away: [gpu-2]
 """
 
 RETURN = """
@@ -74,19 +81,22 @@ def merged(node: api.Object, patch: dict) -> api.Object:
 
 
 def main() -> None:
-    module = api.module({"nodes": {"type": "dict", "required": True}})
-    wants: dict[str, rules.Marks] = module.params["nodes"]
+    module = api.module(
+        {"nodes": {"type": "dict", "required": True}, "away": {"type": "list", "elements": "str", "default": []}},
+    )
+    declared: dict[str, rules.Marks] = module.params["nodes"]
     try:
         cluster = api.Cluster(module)
         resource = cluster.resource("v1", "Node")
         before, after = {}, {}
         for _attempt in range(5):  # somebody else may write a node between our look and our patch
             found = {node["metadata"]["name"]: node for node in cluster.list("v1", "Node")}
-            missing = sorted(wants.keys() - found.keys())
+            missing = sorted(declared.keys() - found.keys())
             if missing:
                 module.fail_json(msg=f"{', '.join(missing)} is not a node of the cluster. Run the stage nodes first.")
+            wants = declared | {name: rules.away(found[name]) for name in module.params["away"] if name in found}
             patches = {name: patch for name, want in wants.items() if (patch := rules.patch(found[name], want))}
-            if any("spec" in patch for patch in patches.values()) and not rules.last_schedulable(list(found.values()), wants):
+            if any("spec" in patch for patch in patches.values()) and not rules.last_schedulable(list(found.values()), declared):
                 module.fail_json(
                     msg="These taints would leave no node for pods without tolerations, such as the cluster's DNS. "
                     "Set gpu_taint: false in group_vars/all/gpu.yml, or add a host that is not tainted."
