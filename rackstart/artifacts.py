@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -23,7 +24,10 @@ _HOSTS = {"docker.io": "registry-1.docker.io"}  # registries whose API is not at
 
 @dataclass
 class Source:
-    """Fetches artifacts through `address` (upstream URL -> URL to read). `credentials`: host -> {username, password}, for registries."""
+    """Fetches artifacts through `address` (upstream URL -> URL to read).
+
+    credentials: HOST or HOST:PORT -> {username, password}, for registries.
+    """
 
     address: Callable[[str], str]
     mirror: str = ""
@@ -62,7 +66,7 @@ class Source:
         if not name or "." not in host:
             raise RackstartError(f"image {entry['reference']}: write it in full, HOST/NAME:TAG")
         url = f"{self.mirror.rstrip('/')}/v2/{host}/{name}" if self.mirror else f"https://{_HOSTS.get(host, host)}/v2/{name}"
-        login = self.credentials.get(httpx.URL(self.mirror).host if self.mirror else host) or {}
+        login = self.credentials.get(urlsplit(self.mirror).netloc if self.mirror else host) or {}
         answer = self._manifest(f"{url}/manifests/{tag}", (login["username"], login["password"]) if login else None)
         digest = answer.headers.get("Docker-Content-Digest", "")
         if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):

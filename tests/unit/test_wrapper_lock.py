@@ -39,6 +39,7 @@ class Publisher(ThreadingHTTPServer):
     pages: dict[str, bytes]
     asked: list[str]
     token: str = ""  # asked for by the registry when set
+    login: str = ""  # asked for by the token's door when set
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -47,6 +48,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked.append(f"{self.command} {self.path}")
         if self.path.startswith("/token?"):
+            if self.server.login not in ("", self.headers["Authorization"]):
+                return self.answer(401, b"")
             return self.answer(200, json.dumps({"token": self.server.token}).encode())
         if self.path.startswith("/v2/"):
             if self.server.token and self.headers["Authorization"] != f"Bearer {self.server.token}":
@@ -127,6 +130,13 @@ def test_a_registry_that_wants_a_token_gets_one(project: Project, publisher: Pub
     publisher.token = "granted"
     assert lock(project) == 0
     assert any(line.startswith("GET /token?service=registry&scope=repository%3Aacme%2Fengine%3Apull") for line in publisher.asked)
+
+
+def test_a_mirror_s_login_is_kept_under_its_host_and_port(project: Project, publisher: Publisher) -> None:
+    publisher.token, publisher.login = "granted", f"Basic {base64.b64encode(b'rack:pw').decode()}"
+    with (project.inventory / "group_vars" / "all.yml").open("a") as variables:
+        variables.write(f"cluster_registry_auth: {{'127.0.0.1:{publisher.server_port}': {{username: rack, password: pw}}}}\n")
+    assert lock(project) == 0
 
 
 @pytest.mark.parametrize(
