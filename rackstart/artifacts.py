@@ -1,15 +1,19 @@
 """Digests of outside things, read at their source: files, charts, images, keys of package repositories."""
 
 import base64
+import contextlib
 import hashlib
 import re
+import ssl
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
-from rackstart.errors import RackstartError
+from rackstart.errors import ConfigurationError, RackstartError
 
 _MANIFESTS = ", ".join(
     f"application/vnd.{kind}"
@@ -23,15 +27,22 @@ _HOSTS = {"docker.io": "registry-1.docker.io"}  # registries whose API is not at
 
 @dataclass
 class Source:
-    """Fetches artifacts through `address` (upstream URL -> URL to read). `credentials`: host -> {username, password}, for registries."""
+    """Fetches artifacts through `address` (upstream URL -> URL to read).
+
+    credentials: HOST or HOST:PORT -> {username, password}, for registries. trusted: whose certificates hold. Raises ConfigurationError.
+    """
 
     address: Callable[[str], str]
     mirror: str = ""
     credentials: dict[str, dict[str, str]] = field(default_factory=dict)
+    trusted: ssl.SSLContext = field(default_factory=ssl.create_default_context)
     tell: Callable[[str], None] = lambda text: None
 
     def __post_init__(self) -> None:
-        self._http = httpx.Client(follow_redirects=True, timeout=60, transport=httpx.HTTPTransport(retries=2))
+        try:
+            self._http = httpx.Client(follow_redirects=True, timeout=60, verify=self.trusted)
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            raise ConfigurationError(f"the environment's http_proxy, https_proxy or all_proxy cannot be used: {error}") from None
 
     def file(self, entry: dict[str, Any]) -> dict[str, str]:
         """Lock entry of a file or chart, read once and hashed on the way. Raises RackstartError when the publisher says another sum."""
@@ -62,7 +73,7 @@ class Source:
         if not name or "." not in host:
             raise RackstartError(f"image {entry['reference']}: write it in full, HOST/NAME:TAG")
         url = f"{self.mirror.rstrip('/')}/v2/{host}/{name}" if self.mirror else f"https://{_HOSTS.get(host, host)}/v2/{name}"
-        login = self.credentials.get(httpx.URL(self.mirror).host if self.mirror else host) or {}
+        login = self.credentials.get(urlsplit(self.mirror).netloc if self.mirror else host) or {}
         answer = self._manifest(f"{url}/manifests/{tag}", (login["username"], login["password"]) if login else None)
         digest = answer.headers.get("Docker-Content-Digest", "")
         if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
@@ -86,7 +97,7 @@ class Source:
     def _sha256(self, url: str) -> str:
         address, digest, seen = self.address(url), hashlib.sha256(), 0
         try:
-            with self._http.stream("GET", address) as answer:
+            with contextlib.closing(self._send("GET", address, stream=True)) as answer:
                 size = int(_checked(answer).headers.get("Content-Length", 0))
                 for piece in answer.iter_bytes(1 << 20):
                     digest.update(piece)
@@ -102,11 +113,17 @@ class Source:
     def _good(self, method: str, url: str, **options: Any) -> httpx.Response:
         return _checked(self._send(method, url, **options))
 
-    def _send(self, method: str, url: str, **options: Any) -> httpx.Response:
+    def _send(
+        self, method: str, url: str, *, auth: tuple[str, str] | None = None, stream: bool = False, again: int = 2, **options: Any
+    ) -> httpx.Response:
+        """A connection that does not come up is tried `again`: with retries of httpx's own the environment's proxy would not count."""
         try:
-            return self._http.request(method, url, **options)
+            return self._http.send(self._http.build_request(method, url, **options), auth=auth, stream=stream)
         except httpx.HTTPError as error:
-            raise RackstartError(f"{url}: {error}") from None
+            if not again or not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+                raise RackstartError(f"{url}: {error}") from None
+        time.sleep(0.5)
+        return self._send(method, url, auth=auth, stream=stream, again=again - 1, **options)
 
 
 def published_checksum(listing: str, name: str) -> str | None:

@@ -1,5 +1,6 @@
 """Writes inventories/NAME/artifacts.lock.yml: the digest of every outside thing in artifacts.yml, read at its source."""
 
+import ssl
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,8 @@ def write(project: Project, tell: Callable[[str], None]) -> None:
     if not declared:
         raise ConfigurationError(f"{project.root / 'artifacts.yml'} declares nothing")
     before = _yaml(project.lock_file)
-    source = _source(project)
+    shared = _shared()
+    source = _source(project, shared)
     kinds: dict[str, Callable[[dict[str, Any]], dict[str, str]]] = {
         "files": source.file, "charts": source.file, "images": source.image, "repositories": source.key,
     }  # fmt: skip
@@ -33,7 +35,9 @@ def write(project: Project, tell: Callable[[str], None]) -> None:
             try:
                 new = lock(entry)
             except RackstartError as error:
-                raise RackstartError(f"{kind}.{name}: {error}\n{project.shown(project.lock_file)} was not changed") from None
+                raise RackstartError(
+                    f"{kind}.{name}: {shared.advised(str(error))}\n{project.shown(project.lock_file)} was not changed"
+                ) from None
             locked.setdefault(kind, {})[name] = new
             _passing("")
             tell(f"{kind}.{name}  {_compared((before.get(kind) or {}).get(name), new)}")
@@ -42,13 +46,24 @@ def write(project: Project, tell: Callable[[str], None]) -> None:
     tell(f"wrote {project.shown(project.lock_file)}")
 
 
-def _source(project: Project) -> Source:
-    sys.path.insert(0, str(ROOT / "collections"))  # the roles resolve addresses with the same code
-    from ansible_collections.rackstart.cluster.plugins.module_utils.artifacts import mirrored
+def _shared() -> Any:
+    """The module that the roles resolve addresses with, and preflight."""
+    sys.path.insert(0, str(ROOT / "collections"))
+    from ansible_collections.rackstart.cluster.plugins.module_utils import artifacts
 
+    return artifacts
+
+
+def _source(project: Project, shared: Any) -> Source:
     inventory.check_files(project)
     mirror = str(inventory.variable(project, "artifact_mirror") or "")
-    return Source(lambda url: mirrored(url, mirror), mirror, inventory.variable(project, "cluster_registry_auth") or {})
+    trusted = ssl.create_default_context()
+    try:
+        shared.trust(trusted, inventory.variable(project, "cluster_ca_certificates") or [])
+    except shared.ArtifactError as error:
+        raise ConfigurationError(str(error)) from None
+    logins = inventory.variable(project, "cluster_registry_auth") or {}
+    return Source(lambda url: shared.mirrored(url, mirror), mirror, logins, trusted)
 
 
 def _compared(old: dict[str, str] | None, new: dict[str, str]) -> str:

@@ -16,7 +16,10 @@ from tests.unit.checks_look import CONFIG, SLOTS, disk, good, put
 Look = dict[str, Any]
 AT = "hosts/gpu-1/probe"
 ANSWERS = {f"hosts/{name}/probe/connects": {"192.0.2.11:2049": ""} for name in good()["hosts"]}
-EXTERNAL = {"storage/backend": "external", **ANSWERS}
+UNMOUNTED = {"storage/backend": "external", **ANSWERS}
+FILER = {"source": "192.0.2.11:/srv/models", "target": "/srv/models", "fstype": "nfs4", "options": ["rw"]}
+MOUNTS = "hosts/server-1/probe/mounts"
+EXTERNAL = UNMOUNTED | {MOUNTS: [FILER]}
 EXPORT = {"file": "/etc/exports", "path": "/srv/models", "read_only": True, "root_squash": True}
 GANESHA = {"protocol": "tcp", "port": 2049, "process": "ganesha.nfsd", "unit": "nfs-ganesha.service"}
 STRANGER = GANESHA | {"process": "nfsd", "unit": "unfs3.service"}
@@ -126,6 +129,8 @@ RED = [
     ("disk.options", "gpu-1", {f"{AT}/disks/|var|lib|rancher": disk(options=["rw", "noexec"])}),
     ("disk.etcd", "server-1", {"hosts/server-1/probe/disks/|var|lib|rancher": disk(rotational=True)}),
     ("store.space", "server-1", {"sizes/llama/store": 60 << 30}),
+    ("store.space", "server-1", EXTERNAL | {"sizes/llama/store": 60 << 30}),
+    ("store.space", "server-1", EXTERNAL | {MOUNTS: [FILER | {"source": "192.0.2.11:/srv/models/"}], "sizes/llama/store": 60 << 30}),
     ("store.filesystem", "server-1", {"hosts/server-1/probe/disks/|srv|models": disk(fstype="btrfs")}),
     ("store.one_filesystem", "server-1", {"hosts/server-1/probe/disks/|srv|models": disk(inside=["/srv/models/org"])}),
     ("nfs.clients", "gpu-1", {"storage/clients": ["192.0.2.11", "198.51.100.0/24"]}),
@@ -253,6 +258,9 @@ UNKNOWN = [
     ("disk.inodes", "gpu-1", {f"{AT}/disks/|var|lib": disk(inodes=0, inodes_free=0, fstype="btrfs")}),
     ("disk.etcd", "server-1", {"hosts/server-1/probe/disks/|var|lib|rancher": disk(rotational=None)}),
     ("store.space", "server-1", {"sizes/llama": {"error": "timed out"}}),
+    ("store.space", "server-1", UNMOUNTED | {"sizes/llama/store": 60 << 30}),
+    ("store.space", "server-1", UNMOUNTED | {MOUNTS: [FILER | {"source": "192.0.2.9:/srv/models"}], "sizes/llama/store": 60 << 30}),
+    ("store.space", "server-1", UNMOUNTED | {MOUNTS: [FILER | {"target": "/mnt"}], "sizes/llama/store": 60 << 30}),
     ("nfs.read_only", "server-1", {"hosts/server-1/probe/exports": []}),
     ("nfs.clients", "gpu-1", {"storage/clients": ["@racks"]}),
     ("gpu.smi", "gpu-1", {f"{AT}/nvidia_smi": NO_SMI}),

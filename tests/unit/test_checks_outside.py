@@ -1,13 +1,21 @@
 """What preflight asks outside, of a server on this machine that answers as a mirror, a registry and a hub do."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.rackstart.cluster.plugins.module_utils import checks_outside
+import yaml
+from ansible_collections.rackstart.cluster.plugins.module_utils import artifacts, checks_outside
+
+from rackstart.paths import ROOT
+from tests.unit.checks_look import good
+from tests.unit.tls_server import speak_tls
 
 TREE = [
     {"type": "directory", "path": "original"},
@@ -39,7 +47,8 @@ class Answers(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[Any]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("no_proxy", "*")
     answering: Any = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     answering.table, answering.asked, answering.url = {}, [], f"http://127.0.0.1:{answering.server_port}"
     threading.Thread(target=answering.serve_forever, daemon=True).start()
@@ -140,3 +149,36 @@ def test_a_registrys_door_may_ask_for_a_login(server: Any) -> None:
     server.table = {"/v2/": (401, ""), "/v2/a/b/manifests/v1": (401, "")}
     found = checks_outside.reach({"images.door": f"{server.url}/v2/", "images.inside": f"{server.url}/v2/a/b/manifests/v1"})
     assert list(found.values()) == ["", "HTTP 401"]
+
+
+def test_a_private_authority_is_trusted_once_it_is_named(server: Any, tmp_path: Path) -> None:
+    authority, url = speak_tls(server, tmp_path), f"https://127.0.0.1:{server.server_port}"
+    server.table = {"/k3s": (200, ""), API: (200, json.dumps(TREE)), FILE: (200, "{}")}
+
+    def problems() -> list[str]:
+        missed = checks_outside.size(url, "", MODEL).get("error", "")
+        return [checks_outside.mirror(url)["error"], *checks_outside.reach({"files.k3s": f"{url}/k3s"}).values(), missed]
+
+    assert all("name the PEM file of its authority in cluster_ca_certificates" in problem for problem in problems())
+    artifacts.trust(checks_outside.TRUSTED, [authority])
+    assert problems() == ["", "", ""]
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_preflight_asks_a_mirror_of_a_private_authority(server: Any, tmp_path: Path, trusted: bool) -> None:
+    authority, look = speak_tls(server, tmp_path), good()
+    (tmp_path / "artifacts.yml").write_text(yaml.safe_dump({"files": {"k3s": {"version": "v1.34.4+k3s1", "url": "https://a.test/k3s"}}}))
+    parts = ("hosts", "addresses", "servers", "models", "storage", "driver", "engine", "gateway", "networks", "k3s_config")
+    role = {f"preflight_{part}": look[part] for part in parts} | {
+        "role": str(ROOT / "roles/preflight"),
+        "preflight_artifacts_file": str(tmp_path / "artifacts.yml"),
+        "preflight_arguments_file": str(Path(artifacts.__file__).parent / "vllm_0_32_0.json"),
+        "preflight_mirror": f"https://127.0.0.1:{server.server_port}",
+        "preflight_ca_certificates": [authority] if trusted else [],
+        "preflight_path": str(tmp_path / "preflight.json"),
+    }
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "roles": [role]}]))
+    command = [Path(sys.executable).with_name("ansible-playbook"), "-i", "localhost,", "-c", "local", tmp_path / "play.yml"]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    found = json.loads((tmp_path / "preflight.json").read_text())["checks"] if (tmp_path / "preflight.json").exists() else done.stdout
+    assert [entry["ok"] for entry in found if entry["id"] == "artifacts.mirror"] == [trusted]

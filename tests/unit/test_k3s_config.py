@@ -154,9 +154,11 @@ def test_a_dry_run_tells_what_the_real_one_would_do() -> None:
     assert k3s.join("agent", "a1", False, "", servers, dry=True)["config"] == {"server": "https://10.0.0.1:6443"}
 
 
-def test_registries_go_through_the_mirror_with_the_host_in_front() -> None:
-    assert k3s.registries(["docker.io"], "http://m", {"r.example.org": {"username": "u", "password": "p"}}) == {
-        "mirrors": {"docker.io": {"endpoint": ["http://m"], "rewrite": {"^(.*)$": "docker.io/$1"}}},
+@pytest.mark.parametrize("mirror", ["http://m", "http://m/", "https://m:8443/proxy", "https://m:8443/proxy/"])
+def test_registries_go_through_the_mirror_with_the_host_in_front(mirror: str) -> None:
+    endpoint = "https://m:8443/proxy/v2" if "proxy" in mirror else "http://m/v2"
+    assert k3s.registries(["docker.io"], mirror, {"r.example.org": {"username": "u", "password": "p"}}) == {
+        "mirrors": {"docker.io": {"endpoint": [endpoint], "rewrite": {"^(.*)$": "docker.io/$1"}}},
         "configs": {"r.example.org": {"auth": {"username": "u", "password": "p"}}},
     }
     assert k3s.registries(["docker.io"], "", {}) == {}

@@ -133,6 +133,11 @@ def test_free_space_is_that_of_the_nearest_directory_that_exists(tmp_path):
     assert seen[paths[0]]["fstype"]
 
 
+def test_nothing_is_mounted_inside_a_directory_that_is_yet_to_be_made():
+    (seen,) = probe_storage.disks(["/yet-to-be-made"]).values()
+    assert seen["inside"] == []
+
+
 def test_an_address_that_nothing_answers_on_is_no_status(tmp_path):
     (seen,) = probe_network.answers(["http://127.0.0.1:9/"], timeout=2).values()
     assert not seen.isdigit()

@@ -14,6 +14,7 @@ from ansible_collections.rackstart.cluster.plugins.module_utils.artifacts import
 
 from rackstart import artifacts, cli
 from rackstart.paths import Project
+from tests.unit.tls_server import speak_tls
 
 DIGEST = "sha256:" + "ab" * 32
 BODY = b"a binary\n" * 1000
@@ -39,6 +40,7 @@ class Publisher(ThreadingHTTPServer):
     pages: dict[str, bytes]
     asked: list[str]
     token: str = ""  # asked for by the registry when set
+    login: str = ""  # asked for by the token's door when set
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -46,7 +48,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(f"{self.command} {self.path}")
+        self.path = self.path.removeprefix("http://mirror.test")  # a proxy is asked by the whole address
         if self.path.startswith("/token?"):
+            if self.server.login not in ("", self.headers["Authorization"]):
+                return self.answer(401, b"")
             return self.answer(200, json.dumps({"token": self.server.token}).encode())
         if self.path.startswith("/v2/"):
             if self.server.token and self.headers["Authorization"] != f"Bearer {self.server.token}":
@@ -70,8 +75,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def publisher(project: Project) -> Iterator[Publisher]:
+def publisher(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
     """A mirror of example.org that the inventory points at."""
+    monkeypatch.setenv("no_proxy", "*")
     server = Publisher(("127.0.0.1", 0), Handler)
     server.asked = []
     server.pages = {
@@ -129,6 +135,13 @@ def test_a_registry_that_wants_a_token_gets_one(project: Project, publisher: Pub
     assert any(line.startswith("GET /token?service=registry&scope=repository%3Aacme%2Fengine%3Apull") for line in publisher.asked)
 
 
+def test_a_mirror_s_login_is_kept_under_its_host_and_port(project: Project, publisher: Publisher) -> None:
+    publisher.token, publisher.login = "granted", f"Basic {base64.b64encode(b'rack:pw').decode()}"
+    with (project.inventory / "group_vars" / "all.yml").open("a") as variables:
+        variables.write(f"cluster_registry_auth: {{'127.0.0.1:{publisher.server_port}': {{username: rack, password: pw}}}}\n")
+    assert lock(project) == 0
+
+
 @pytest.mark.parametrize(
     ("page", "body", "said"),
     [
@@ -158,6 +171,55 @@ def test_a_publisher_that_does_not_answer_is_named(project: Project, publisher: 
     (project.inventory / "group_vars" / "all.yml").write_text("artifact_mirror: http://127.0.0.1:9\n")
     assert lock(project) == 1
     assert "files.k3s: http://127.0.0.1:9/example.org/k3s%2B1/k3s: " in capsys.readouterr().err
+
+
+def test_a_publisher_that_is_only_starting_is_asked_again(project: Project, publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = Publisher(("127.0.0.1", 0), Handler, bind_and_activate=False)
+    late.server_bind()
+    late.asked, late.pages = [], publisher.pages
+    (project.inventory / "group_vars" / "all.yml").write_text(f"artifact_mirror: http://127.0.0.1:{late.server_port}\n")
+    threading.Thread(target=late.serve_forever, args=(0.05,), daemon=True).start()
+    monkeypatch.setattr("rackstart.artifacts.time.sleep", lambda _: late.server_activate())
+    assert lock(project) == 0
+    late.shutdown()
+    late.server_close()
+
+
+def test_the_environment_s_proxy_is_asked(project: Project, publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project.inventory / "group_vars" / "all.yml").write_text("artifact_mirror: http://mirror.test\n")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{publisher.server_port}")
+    monkeypatch.setenv("no_proxy", "")
+    assert lock(project) == 0
+    assert "GET http://mirror.test/example.org/operator.tgz" in publisher.asked
+
+
+def test_a_proxy_that_cannot_be_one_is_refused(
+    project: Project, publisher: Publisher, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("https_proxy", "ftp://proxy.test")
+    monkeypatch.setenv("no_proxy", "")
+    assert lock(project) == 2
+    assert "https_proxy" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("authority", "code", "said"),
+    [
+        ("authority.pem", 0, ""),
+        ("", 1, "name the PEM file of its authority in cluster_ca_certificates"),
+        ("missing.pem", 2, "missing.pem: No such file or directory"),
+        ("artifacts.yml", 2, "cluster_ca_certificates"),
+    ],
+)
+def test_a_mirror_of_a_private_authority_is_trusted_where_the_inventory_says_so(
+    project: Project, publisher: Publisher, capsys: pytest.CaptureFixture[str], authority: str, code: int, said: str
+) -> None:
+    speak_tls(publisher, project.root)
+    trusted = [str(project.root / authority)] if authority else []
+    variables = {"artifact_mirror": f"https://127.0.0.1:{publisher.server_port}", "cluster_ca_certificates": trusted}
+    (project.inventory / "group_vars" / "all.yml").write_text(yaml.safe_dump(variables))
+    assert lock(project) == code
+    assert said in capsys.readouterr().err
 
 
 def test_a_digest_that_moved_under_one_version_is_said(project: Project, publisher: Publisher, capsys: pytest.CaptureFixture[str]) -> None:

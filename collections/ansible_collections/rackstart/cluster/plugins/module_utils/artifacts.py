@@ -1,7 +1,10 @@
-"""What artifacts.yml declares and artifacts.lock.yml pins: addresses behind a mirror, and digests that must be there before use."""
+"""What artifacts.yml declares and artifacts.lock.yml pins: addresses, whom to trust there, and digests that must be there before use."""
 
 from __future__ import annotations
 
+import re
+import ssl
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +29,22 @@ def mirrored(url: str, mirror: str) -> str:
         return url
     parts = urlsplit(url)
     return f"{mirror.rstrip('/')}/{parts.netloc}{parts.path}{'?' + parts.query if parts.query else ''}"
+
+
+def trust(context: ssl.SSLContext, files: list[str]) -> None:
+    """Add the authorities of cluster_ca_certificates to those that a context trusts. Raises ArtifactError."""
+    for file in files:
+        try:
+            context.load_verify_locations(Path(file).expanduser())
+        except OSError as error:
+            remedy = "name PEM files on this machine, by their whole paths"
+            raise ArtifactError(f"cluster_ca_certificates names {file}: {error.strerror or error}; {remedy}") from None
+
+
+def advised(problem: str) -> str:
+    """Why nothing was got from an address, and what to do where nobody here knows the authority of its certificate."""
+    unknown = re.search(r"CERTIFICATE_VERIFY_FAILED.*(issuer|self.signed)", problem)
+    return problem + ("; name the PEM file of its authority in cluster_ca_certificates" if unknown else "")
 
 
 def problem(declared: dict[str, Any], lock: dict[str, Any], kind: str, name: str) -> str | None:

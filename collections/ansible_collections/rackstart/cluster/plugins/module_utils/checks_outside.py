@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
@@ -10,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible_collections.rackstart.cluster.plugins.module_utils import store
-from ansible_collections.rackstart.cluster.plugins.module_utils.artifacts import mirrored
+from ansible_collections.rackstart.cluster.plugins.module_utils.artifacts import advised, mirrored
 
 WEIGHTS = (".safetensors", ".bin", ".pth", ".pt", ".gguf")
 MANIFESTS = ", ".join(
@@ -41,8 +42,9 @@ class _Shed(urllib.request.HTTPRedirectHandler):
         return onward
 
 
-OPENER = urllib.request.build_opener(_Stay)
-READER = urllib.request.build_opener(_Shed)
+TRUSTED = ssl.create_default_context()  # module preflight adds the inventory's authorities
+OPENER = urllib.request.build_opener(_Stay, urllib.request.HTTPSHandler(context=TRUSTED))
+READER = urllib.request.build_opener(_Shed, urllib.request.HTTPSHandler(context=TRUSTED))
 
 
 def head(url: str, **headers: str) -> int:
@@ -64,7 +66,7 @@ def mirror(url: str) -> dict[str, str]:
         if url:
             head(url)
     except (OSError, ValueError) as problem:
-        return {"url": url, "error": str(problem)}
+        return {"url": url, "error": advised(str(problem))}
     return {"url": url, "error": ""}
 
 
@@ -88,7 +90,7 @@ def size(hub: str, token: str, model: dict[str, Any]) -> dict[str, Any]:
     except urllib.error.HTTPError as error:
         return {"error": f"{hub}: {error}", "status": error.code}
     except (OSError, ValueError) as error:
-        return {"error": f"{hub}: {error}"}
+        return {"error": f"{hub}: {advised(str(error))}"}
     access = 200 if access < 400 else access
     return {"store": sum(sizes.values()), "weights": _weights(sizes), "access": access, "config": _config(files, token)}
 
@@ -140,7 +142,7 @@ def _problem(address: str) -> str:
     try:
         status = head(address, Accept=f"{MANIFESTS}, */*")
     except (OSError, ValueError) as error:
-        return str(getattr(error, "reason", error))
+        return advised(str(getattr(error, "reason", error)))
     open_door = status < 400 or (status == 401 and address.endswith("/v2/")) or status == 405
     return "" if open_door else f"HTTP {status}"
 

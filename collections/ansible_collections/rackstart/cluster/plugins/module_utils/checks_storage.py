@@ -47,7 +47,7 @@ def _node(name: str, host: dict[str, Any], probe: dict[str, Any], look: Look) ->
         words = {None: "its kind was not seen", True: "a spinning disk", False: "no spinning disk"}
         ok = None if disk["rotational"] is None else not disk["rotational"]
         yield finding("disk.etcd", name, ok, words[disk["rotational"]])
-    source = f"{storage['server']}:{storage['export']}"
+    source = _source(storage)
     writable = [mount["target"] for mount in probe["mounts"] if mount["source"].startswith(source) and "ro" not in mount["options"]]
     if "storage" not in host["groups"]:
         yield finding("nfs.mounts", name, not writable, f"read-write at {told(writable)}" if writable else "none that may write")
@@ -79,13 +79,28 @@ def _store(name: str, probe: dict[str, Any], look: Look) -> Iterator[Finding]:
     sizes = {model: look["sizes"].get(model, {}) for model in missing}
     untold = [model for model, size in sizes.items() if "store" not in size]
     need = sum(size.get("store", 0) for size in sizes.values()) >> 20
-    fits = disk["free_mib"] >= need + 256
-    seen = f"{disk['free_mib']} MiB free{'; no size of ' + told(untold) if untold else ''}"
-    yield finding("store.space", name, None if untold and fits else fits, seen, need=need, path=path)
-    yield finding("store.one_filesystem", name, not disk["inside"], told(disk["inside"]), path=path)
     local = storage["backend"] != "external"
+    if local or _mounted(probe, storage):
+        fits = disk["free_mib"] >= need + 256
+        seen = f"{disk['free_mib']} MiB free{'; no size of ' + told(untold) if untold else ''}"
+        yield finding("store.space", name, None if untold and fits else fits, seen, need=need, path=path)
+    else:
+        seen = f"{_source(storage)} is not mounted there yet; stage storage mounts it"
+        yield finding("store.space", name, None, seen, need=need, path=path)
+    yield finding("store.one_filesystem", name, not disk["inside"], told(disk["inside"]), path=path)
     ok = disk["fstype"] in EXPORTED or not local
     yield finding("store.filesystem", name, ok, disk["fstype"] or "unknown", expected="ext4 or xfs" if local else "the filer's own")
+
+
+def _source(storage: dict[str, Any]) -> str:
+    """What the kernel calls the mount of the declared export."""
+    return f"{storage['server']}:{storage['export'].rstrip('/')}"
+
+
+def _mounted(probe: dict[str, Any], storage: dict[str, Any]) -> bool:
+    """Whether the declared export is what was mounted last at the store's directory."""
+    sources = [mount["source"].rstrip("/") for mount in probe["mounts"] if mount["target"] == storage["path"].rstrip("/")]
+    return sources[-1:] == [_source(storage)]
 
 
 def _exports(name: str, probe: dict[str, Any], look: Look) -> Iterator[Finding]:

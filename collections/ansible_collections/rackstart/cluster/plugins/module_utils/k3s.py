@@ -140,8 +140,9 @@ def join(mode: str, name: str, datadir: bool, current: str, servers: list[Server
 
 
 def registries(hosts: list[str], mirror: str, auth: dict[str, dict[str, str]]) -> dict[str, t.Any]:
-    """registries.yaml: every host's images from MIRROR/v2/HOST/NAME, and credentials by host."""
-    mirrors = {host: {"endpoint": [mirror], "rewrite": {"^(.*)$": f"{host}/$1"}} for host in hosts} if mirror else {}
+    """registries.yaml: every host's images from MIRROR/v2/HOST/NAME, and credentials by HOST or HOST:PORT."""
+    endpoint = f"{mirror.rstrip('/')}/v2"  # k3s adds /v2 to an endpoint without a path only
+    mirrors = {host: {"endpoint": [endpoint], "rewrite": {"^(.*)$": f"{host}/$1"}} for host in hosts} if mirror else {}
     configs = {host: {"auth": {"username": user["username"], "password": user["password"]}} for host, user in auth.items()}
     return ({"mirrors": mirrors} if mirrors else {}) | ({"configs": configs} if configs else {})
 

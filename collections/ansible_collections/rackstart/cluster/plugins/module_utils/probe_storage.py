@@ -34,7 +34,7 @@ def disks(paths: list[str]) -> dict[str, dict[str, Any]]:
             "inodes_free": usage.f_favail,
             "fstype": holders[-1]["fstype"] if holders else "",
             "options": holders[-1]["options"] if holders else [],
-            "inside": [mount["target"] for mount in mounts if Path(mount["target"]) != place and place in Path(mount["target"]).parents],
+            "inside": [mount["target"] for mount in mounts if Path(path).exists() and place in Path(mount["target"]).parents],
             "rotational": rotational(holders[-1]["source"]) if holders else None,
         }
     return found

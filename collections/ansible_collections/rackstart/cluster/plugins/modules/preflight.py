@@ -37,6 +37,11 @@ options:
     description: JSON table of the arguments that the pinned engine accepts, and of the GPUs that its quantizations ask for.
     type: path
     required: true
+  ca_certificates:
+    description: PEM files of authorities that mirror, hub and publishers may have their certificates from, beside those of the system.
+    type: list
+    elements: path
+    default: []
   mirror:
     description: The mirror's address, empty for none.
     type: str
@@ -96,6 +101,7 @@ def main() -> None:
             "artifacts_file": {"type": "path", "required": True},
             "lock_file": {"type": "path", "required": True},
             "arguments_file": {"type": "path", "required": True},
+            "ca_certificates": {"type": "list", "elements": "path", "default": []},
             "mirror": {"type": "str", "default": ""},
             "hub": {"type": "str", "default": ""},
             "token": {"type": "str", "default": "", "no_log": True},
@@ -105,6 +111,10 @@ def main() -> None:
     )
     params = module.params
     declared, lock = read(params["artifacts_file"]), read(params["lock_file"])
+    try:
+        artifacts.trust(checks_outside.TRUSTED, params["ca_certificates"])
+    except artifacts.ArtifactError as error:
+        module.fail_json(msg=str(error))
     engine = json.loads(Path(params["arguments_file"]).read_text())
     look = params["look"] | {
         "unlocked": artifacts.problems(declared, lock),
