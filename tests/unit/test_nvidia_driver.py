@@ -130,11 +130,11 @@ def test_why_not_every_gpu_can_be_used(
         ),
         (
             "rhel", [B200], ["nvidia-driver-cuda", "nvidia-persistenced", "kmod-nvidia-open-dkms", "nvidia-fabricmanager"], ["nvlsm"],
-            [f"kernel-devel-{KERNEL}", "kernel-devel-matched"],
+            [f"kernel-devel-{KERNEL}", f"kernel-devel-matched@{KERNEL}"],
         ),
         (
             "rhel", [V100], ["nvidia-driver-cuda", "nvidia-persistenced", "kmod-nvidia-latest-dkms"], [],
-            [f"kernel-devel-{KERNEL}", "kernel-devel-matched"],
+            [f"kernel-devel-{KERNEL}", f"kernel-devel-matched@{KERNEL}"],
         ),
     ],
 )  # fmt: skip
@@ -200,6 +200,43 @@ def test_what_dnf_has_locked_counts_as_held(tmp_path: Path, monkeypatch: pytest.
         "nvidia-driver-cuda": ["580.173.02-1.el9", "hold"],
         "kmod-nvidia-open-dkms": ["580.173.02-1.el9"],
     }
+
+
+RPM = """#!/bin/sh
+# Finds packages by NAME or by NAME-VERSION-RELEASE.ARCH, with --all by NAME alone.
+for word in "$@"; do
+  case $word in
+  --all) all=yes ;;
+  --*) ;;
+  *) awk -v word="$word" -v all="$all" '$1 == word || (!all && $2 == word) {print "installed", $0}' there ;;
+  esac
+done
+"""
+RELEASE = "5.14.0-570.12.1.el9_6.x86_64"
+OWN, NEXT = (f"kernel-devel {name}" for name in (f"kernel-devel-{RELEASE}", "kernel-devel-5.14.0-570.17.1.el9_6.x86_64"))
+MATCHED = f"kernel-devel-matched kernel-devel-matched-{RELEASE}"
+NEXT_MATCHED = "kernel-devel-matched kernel-devel-matched-5.14.0-570.17.1.el9_6.x86_64"
+
+
+@pytest.mark.parametrize(
+    ("case", "there", "expected"),
+    [
+        ("a new host", [], [f"kernel-devel-{RELEASE}", f"kernel-devel-matched-{RELEASE}"]),
+        ("as the role leaves it", [OWN, MATCHED], []),
+        ("after an upgrade, before the reboot", [OWN, NEXT, NEXT_MATCHED], []),
+        ("headers of another kernel alone", [NEXT, NEXT_MATCHED], [f"kernel-devel-{RELEASE}"]),
+        ("headers that came by hand", [OWN], [f"kernel-devel-matched-{RELEASE}"]),
+    ],
+)
+def test_rhel_lacks_the_headers_of_its_own_kernel_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, there: list[str], expected: list[str]
+) -> None:
+    lay(tmp_path, {"rpm": RPM, "there": "".join(f"{line}\n" for line in there)})
+    (tmp_path / "rpm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    needs = driver.packages(driver.resolve([T4], "580"), TABLES["rhel"], RELEASE)["needs"]
+    assert nvidia_driver.missing(TABLES["rhel"], needs) == expected, case
 
 
 @pytest.mark.parametrize("image", [f"boot/initrd.img-{KERNEL}", f"boot/initramfs-{KERNEL}.img"])
