@@ -13,6 +13,8 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.rackstart.cluster.plugins.module_utils import driver, probe_health, probe_system
 from ansible_collections.rackstart.cluster.plugins.modules import mok, nvidia_driver
 
+from tests.unit.role_tasks import play
+
 ROOT = Path(__file__).parents[2]
 VARS = yaml.safe_load((ROOT / "roles/nvidia_driver/vars/main.yml").read_text())
 TABLES: dict[str, Any] = VARS["__nvidia_driver_distributions"]
@@ -286,6 +288,25 @@ def test_when_the_initial_file_systems_are_rebuilt(
     names |= {} if install is None else {"__nvidia_driver_install": install}
     names["__nvidia_driver_outdated"] = environment.compile_expression(VARS["__nvidia_driver_outdated"].strip("{} "))(**names)
     assert environment.compile_expression(when)(**names) is expected, case
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        ("2026-11-25 10:00:00", ["although `/usr/sbin/update-initramfs -u -k all` went well", "Run that by hand there"]),
+        (None, ["and there is no /usr/sbin/update-initramfs to rebuild it", "Rebuild it there with what has made it"]),
+    ],
+)
+def test_an_initial_file_system_that_stays_old_is_refused_by_what_was_done(tmp_path: Path, start: str | None, said: list[str]) -> None:
+    """The module command notes no start of what it has not started."""
+    seen = {"outdated": f"/boot/initrd.img-{KERNEL}", "stale": "", "problem": ""}
+    results: dict[str, Any] = {f"__nvidia_driver_{name}": {"changed": False} for name in ("reboot", "started")}
+    results |= {"__nvidia_driver_rebuilt": {"changed": False, "start": start}, "__nvidia_driver_seen": seen}
+    results |= {"__nvidia_driver_table": TABLES["debian"], "__nvidia_driver_plan": {"fabric": ""}}
+    done = play(tmp_path, "nvidia_driver", "verify.yml", **results)
+    assert done.code != 0
+    printed = " ".join(done.output.split())
+    assert [words for words in [*said, f"initrd.img-{KERNEL} on localhost", "run again"] if words not in printed] == []
 
 
 MOKUTIL = """#!/bin/sh
