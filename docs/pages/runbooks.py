@@ -7,8 +7,8 @@ import yaml
 from pages import markdown
 from rackstart.paths import ROOT
 
-HOW = """`kubectl` is `sudo k3s kubectl` on any server, or your own after `export KUBECONFIG=~/.local/state/rackstart/NAME/kubeconfig`.
-NAME is the inventory.
+HOW = """`kubectl` is `sudo /usr/local/bin/k3s kubectl` on any server, or your own after
+`export KUBECONFIG=~/.local/state/rackstart/NAME/kubeconfig`. NAME is the inventory.
 To see what fires: `kubectl -n llm port-forward deploy/prometheus 9090`, then <http://127.0.0.1:9090/alerts>.""".splitlines()
 
 

@@ -34,8 +34,8 @@ def artifact() -> Path:
             for repository in yaml.safe_load(text).values():
                 form, directory = FORMS[repository.get("form", "deb")], out / repository["directory"]
                 directory.mkdir(parents=True)
-                for version in repository["versions"]:
-                    for name, fields in repository["packages"].items():
+                for name, fields in repository["packages"].items():
+                    for version in fields.get("versions", repository["versions"]):
                         _package(form, name, {"Version": version} | fields, directory)
                 published = (directory / repository["key"]).resolve()
                 if published not in homes:
@@ -50,7 +50,7 @@ def _package(form: ModuleType, name: str, fields: dict[str, str], directory: Pat
     version = fields["Version"]
     number = version.rpartition(":")[2].rpartition("-")[0]
     source = HERE / "packages" / fields.get("files", name)
-    said = {field: value.replace("VERSION", version) for field, value in fields.items() if field != "files"}
+    said = {field: value.replace("VERSION", version) for field, value in fields.items() if field not in ("files", "versions")}
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
         root = Path(scratch) / "root"
         for file in sorted(file for file in source.rglob("*") if file.is_file()):

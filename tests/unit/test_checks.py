@@ -308,6 +308,28 @@ def test_one_fault_is_named_where_it_is(look: Look, check: str, target: str, cha
     assert (red in checks.refused(found)) == (red["severity"] == "required")
 
 
+@pytest.mark.parametrize(
+    ("host", "version", "free", "paths"),
+    [
+        ("server-1", None, 11000, {"/var/lib": True}),
+        ("gpu-1", None, 11000, {"/var/lib": True, "/var/lib/rancher": False}),
+        ("gpu-1", None, 41000, {"/var/lib": True, "/var/lib/rancher": True}),
+        ("gpu-1", "v1.34.3+k3s1", 11000, {"/var/lib": True}),  # images are there
+    ],
+)
+def test_a_new_gpu_host_needs_room_for_images(look: Look, host: str, version: str | None, free: int, paths: dict[str, bool]) -> None:
+    at = f"hosts/{host}/probe"
+    change = {f"{at}/k3s/version": version} | {
+        f"{at}/disks/{path.replace('/', '|')}/free_mib": free for path in ("/var/lib", "/var/lib/rancher")
+    }
+    found = {
+        entry["expected"].rpartition(" ")[2]: entry["ok"]
+        for entry in judged(look, change)
+        if (entry["id"], entry["target"]) == ("disk.free", host)
+    }
+    assert found == paths
+
+
 @pytest.mark.parametrize("name", ["a" * 46, "gateway-a", "checks-a", "a-vllm"])
 def test_a_name_that_is_taken_fits_into_every_label(look: Look, name: str) -> None:
     (entry,) = [entry for entry in judged(look, {"models/0/name": name}) if entry["id"] == "model.name"]

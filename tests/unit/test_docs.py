@@ -36,3 +36,13 @@ def test_no_advice_reads_the_log_of_one_gateway_of_several() -> None:
     logs = [line for line in lines if "kubectl" in line and " logs " in line and "gateway" in line]
     assert logs
     assert [line for line in logs if "component=gateway" not in line or "--tail=" not in line] == []
+
+
+def test_k3s_is_called_where_sudo_finds_it_on_every_distribution() -> None:
+    """sudo's secure_path is without /usr/local/bin on RHEL and its kin."""
+    files = [
+        path
+        for pattern in ("*.md", "docs/**/*.md", "collections/**/*.py", "rackstart/**/*.py", "roles/**/*.yml")
+        for path in ROOT.glob(pattern)
+    ]
+    assert [str(path.relative_to(ROOT)) for path in files if "sudo k3s " in path.read_text()] == []

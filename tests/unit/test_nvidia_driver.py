@@ -13,6 +13,8 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.rackstart.cluster.plugins.module_utils import driver, probe_health, probe_system
 from ansible_collections.rackstart.cluster.plugins.modules import mok, nvidia_driver
 
+from tests.unit.role_tasks import play
+
 ROOT = Path(__file__).parents[2]
 VARS = yaml.safe_load((ROOT / "roles/nvidia_driver/vars/main.yml").read_text())
 TABLES: dict[str, Any] = VARS["__nvidia_driver_distributions"]
@@ -130,11 +132,11 @@ def test_why_not_every_gpu_can_be_used(
         ),
         (
             "rhel", [B200], ["nvidia-driver-cuda", "nvidia-persistenced", "kmod-nvidia-open-dkms", "nvidia-fabricmanager"], ["nvlsm"],
-            [f"kernel-devel-{KERNEL}", "kernel-devel-matched"],
+            [f"kernel-devel-{KERNEL}", f"kernel-devel-matched@{KERNEL}"],
         ),
         (
             "rhel", [V100], ["nvidia-driver-cuda", "nvidia-persistenced", "kmod-nvidia-latest-dkms"], [],
-            [f"kernel-devel-{KERNEL}", "kernel-devel-matched"],
+            [f"kernel-devel-{KERNEL}", f"kernel-devel-matched@{KERNEL}"],
         ),
     ],
 )  # fmt: skip
@@ -202,6 +204,43 @@ def test_what_dnf_has_locked_counts_as_held(tmp_path: Path, monkeypatch: pytest.
     }
 
 
+RPM = """#!/bin/sh
+# Finds packages by NAME or by NAME-VERSION-RELEASE.ARCH, with --all by NAME alone.
+for word in "$@"; do
+  case $word in
+  --all) all=yes ;;
+  --*) ;;
+  *) awk -v word="$word" -v all="$all" '$1 == word || (!all && $2 == word) {print "installed", $0}' there ;;
+  esac
+done
+"""
+RELEASE = "5.14.0-570.12.1.el9_6.x86_64"
+OWN, NEXT = (f"kernel-devel {name}" for name in (f"kernel-devel-{RELEASE}", "kernel-devel-5.14.0-570.17.1.el9_6.x86_64"))
+MATCHED = f"kernel-devel-matched kernel-devel-matched-{RELEASE}"
+NEXT_MATCHED = "kernel-devel-matched kernel-devel-matched-5.14.0-570.17.1.el9_6.x86_64"
+
+
+@pytest.mark.parametrize(
+    ("case", "there", "expected"),
+    [
+        ("a new host", [], [f"kernel-devel-{RELEASE}", f"kernel-devel-matched-{RELEASE}"]),
+        ("as the role leaves it", [OWN, MATCHED], []),
+        ("after an upgrade, before the reboot", [OWN, NEXT, NEXT_MATCHED], []),
+        ("headers of another kernel alone", [NEXT, NEXT_MATCHED], [f"kernel-devel-{RELEASE}"]),
+        ("headers that came by hand", [OWN], [f"kernel-devel-matched-{RELEASE}"]),
+    ],
+)
+def test_rhel_lacks_the_headers_of_its_own_kernel_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, there: list[str], expected: list[str]
+) -> None:
+    lay(tmp_path, {"rpm": RPM, "there": "".join(f"{line}\n" for line in there)})
+    (tmp_path / "rpm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    needs = driver.packages(driver.resolve([T4], "580"), TABLES["rhel"], RELEASE)["needs"]
+    assert nvidia_driver.missing(TABLES["rhel"], needs) == expected, case
+
+
 @pytest.mark.parametrize("image", [f"boot/initrd.img-{KERNEL}", f"boot/initramfs-{KERNEL}.img"])
 def test_an_initial_file_system_that_is_older_than_the_blacklist(tmp_path: Path, image: str) -> None:
     lay(tmp_path, {image: "", "boot/initrd.img-6.1.0-9-amd64": ""})
@@ -249,6 +288,25 @@ def test_when_the_initial_file_systems_are_rebuilt(
     names |= {} if install is None else {"__nvidia_driver_install": install}
     names["__nvidia_driver_outdated"] = environment.compile_expression(VARS["__nvidia_driver_outdated"].strip("{} "))(**names)
     assert environment.compile_expression(when)(**names) is expected, case
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        ("2026-11-25 10:00:00", ["although `/usr/sbin/update-initramfs -u -k all` went well", "Run that by hand there"]),
+        (None, ["and there is no /usr/sbin/update-initramfs to rebuild it", "Rebuild it there with what has made it"]),
+    ],
+)
+def test_an_initial_file_system_that_stays_old_is_refused_by_what_was_done(tmp_path: Path, start: str | None, said: list[str]) -> None:
+    """The module command notes no start of what it has not started."""
+    seen = {"outdated": f"/boot/initrd.img-{KERNEL}", "stale": "", "problem": ""}
+    results: dict[str, Any] = {f"__nvidia_driver_{name}": {"changed": False} for name in ("reboot", "started")}
+    results |= {"__nvidia_driver_rebuilt": {"changed": False, "start": start}, "__nvidia_driver_seen": seen}
+    results |= {"__nvidia_driver_table": TABLES["debian"], "__nvidia_driver_plan": {"fabric": ""}}
+    done = play(tmp_path, "nvidia_driver", "verify.yml", **results)
+    assert done.code != 0
+    printed = " ".join(done.output.split())
+    assert [words for words in [*said, f"initrd.img-{KERNEL} on localhost", "run again"] if words not in printed] == []
 
 
 MOKUTIL = """#!/bin/sh

@@ -1,10 +1,13 @@
 """What systemctl is told of a unit, from what systemd says of it and when its files were written."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible.module_utils.testing import patch_module_args
+from ansible_collections.rackstart.cluster.plugins.module_utils.units import written
 from ansible_collections.rackstart.cluster.plugins.modules import units
 from ansible_collections.rackstart.cluster.plugins.modules.units import verbs
 
@@ -41,6 +44,22 @@ KEPT = STOPPED | {"UnitFileState": "static", "ConditionResult": "no", "ExecMainS
 )
 def test_a_unit_is_told_what_it_lacks(unit: dict[str, str], written: float, told: list[str]) -> None:
     assert verbs(unit, written) == told
+
+
+def test_a_file_that_came_later_is_found_by_a_wildcard(tmp_path: Path) -> None:
+    pattern, before = f"{tmp_path}/rackstart-*.crt", time.monotonic()
+    assert written([pattern]) < 0, "no such file, which is as old as the clock"
+    (tmp_path / "other.crt").touch()
+    assert written([pattern]) < 0
+    (tmp_path / "rackstart-new.crt").touch()
+    assert before - 1 < written([pattern]) < time.monotonic() + 1
+
+
+def test_the_authorities_of_every_distribution_are_among_what_k3s_reads() -> None:
+    roles = Path(__file__).parents[2] / "roles"
+    read = yaml.safe_load((roles / "k3s_node/vars/main.yml").read_text())["__k3s_node_files"]
+    families = yaml.safe_load((roles / "host/vars/main.yml").read_text())["__host_families"].values()
+    assert {f"{family['anchors']}/rackstart-*.crt" for family in families} <= set(read)
 
 
 def test_a_systemctl_that_lies_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,6 +35,20 @@ def test_the_agent_has_no_way_to_become_a_server(host: Host, request: pytest.Fix
     assert agent.service("k3s-agent").is_enabled
 
 
+def test_a_certificate_authority_that_came_later_is_read(
+    request: pytest.FixtureRequest, as_root: Run, converge: Callable[..., tuple[int, str]]
+) -> None:
+    agent = testinfra.get_host(f"ansible://mol-2?ansible_inventory={request.config.option.ansible_inventory}")
+    started = "systemctl show --property=ExecMainStartTimestampMonotonic --value k3s-agent"
+    as_root(agent, "install -D /dev/null /usr/local/share/ca-certificates/rackstart-later.crt")
+    seen = [as_root(agent, started)]
+    for _ in range(2):
+        code, said = converge()
+        assert code == 0, said
+        seen.append(as_root(agent, started))
+    assert seen[0] != seen[1] == seen[2]
+
+
 def test_a_key_that_k3s_would_pass_over_is_refused(converge: Callable[..., tuple[int, str]]) -> None:
     code, said = converge(k3s_agent_config={"no-such-key": 1})
     assert code != 0

@@ -20,8 +20,8 @@ SERVERS = ("kernel", "ganesha")  # backends that serve from the storage host
 
 
 def check(look: Look) -> Iterator[Finding]:
-    for name, _, probe in probed(look):
-        yield from _room(name, probe, look)
+    for name, host, probe in probed(look):
+        yield from _room(name, host, probe, look)
     for name, host, probe in probed(look, *NODES):
         yield from _node(name, host, probe, look)
     for name, _, probe in probed(look, "storage"):
@@ -29,8 +29,10 @@ def check(look: Look) -> Iterator[Finding]:
         yield from _exports(name, probe, look)
 
 
-def _room(name: str, probe: dict[str, Any], look: Look) -> Iterator[Finding]:
-    for path, least in look["min_free_mib"].items():
+def _room(name: str, host: dict[str, Any], probe: dict[str, Any], look: Look) -> Iterator[Finding]:
+    # Once k3s is there, what the images take is taken.
+    images = look["gpu_min_free_mib"] if "gpu" in host["groups"] and not probe["k3s"]["version"] else {}
+    for path, least in (look["min_free_mib"] | images).items():
         disk = probe["disks"][path]
         yield finding("disk.free", name, disk["free_mib"] >= least, f"{disk['free_mib']} MiB", least=least, path=path)
         counted = disk["inodes"] > 0  # btrfs has no fixed number

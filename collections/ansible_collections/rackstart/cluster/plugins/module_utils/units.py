@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import time
 from pathlib import Path
 
@@ -17,6 +18,9 @@ def show(module: AnsibleModule, units: list[str], properties: tuple[str, ...]) -
 
 
 def written(files: list[str]) -> float:
-    """When the newest of the files was last written, in seconds of the monotonic clock, by which systemd notes a unit's start."""
-    newest = max((Path(file).stat().st_ctime for file in files if Path(file).exists()), default=0.0)
+    """When the newest of the files was last written, in seconds of the monotonic clock, by which systemd notes a unit's start.
+
+    A name may have wildcards.
+    """
+    newest = max((Path(path).stat().st_ctime for file in files for path in glob.glob(file) if Path(path).exists()), default=0.0)
     return newest - time.time() + time.monotonic()

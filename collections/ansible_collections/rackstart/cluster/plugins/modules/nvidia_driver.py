@@ -128,7 +128,7 @@ BLACKLIST = "etc/modprobe.d/rackstart-nouveau.conf"
 FAMILY = {"rocky": "rhel", "almalinux": "rhel"}
 QUERIES = {
     "apt": ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package} ${Version} ${db:Status-Want}\\n"],
-    "dnf": ["rpm", "--query", "--all", "--queryformat=installed %{NAME} %{VERSION}-%{RELEASE}\\n"],
+    "dnf": ["rpm", "--query", "--queryformat=installed %{NAME} %{VERSION}-%{RELEASE}\\n"],
 }
 
 
@@ -140,13 +140,20 @@ def family(system: dict[str, str]) -> tuple[str, str]:
 
 
 def installed(manager: str, names: list[str], root: Path = probe.ROOT) -> dict[str, list[str]]:
-    """Version, and the word hold for one that is held, of each installed package that a name, with wildcards, matches."""
+    """Version, and the word hold for one that is held, of each installed package that is named: to apt with wildcards, to rpm also with a
+    version, for which `rpm --query --all` would find nothing."""
     _, out, _ = probe.run(*QUERIES[manager], *names)
     found = {row[1]: row[2:] for row in map(str.split, out.splitlines()) if row[0] == "installed"}
     if manager == "dnf":
         for name in probe_system.locked_versions(root):
             found.get(name, []).append("hold")
     return found
+
+
+def missing(table: dict[str, Any], needs: list[str]) -> list[str]:
+    """Of a table's needs those that are not there, as its package manager takes them."""
+    absent = [name for name in needs if not installed(table["manager"], [name.partition("@")[0]])]
+    return [name.replace("@", table["separator"]) for name in absent]
 
 
 def staleness(look: dict[str, Any], plan: driver.Plan) -> str:
@@ -219,9 +226,7 @@ def main() -> None:
     held, versions = names["pinned"] + names["floating"], driver.pattern(plan["version"], table["exact"])
     sign = bool(probe_system.secure_boot()) and not table["signed"]
     needs = names["needs"] + (["mokutil"] if sign else [])
-    missing = [name for name in needs if not installed(table["manager"], [name])] + [
-        name for name in names["floating"] if name not in found
-    ]
+    absent = missing(table, needs) + [name for name in names["floating"] if name not in found]
     wrong = [name for name in names["pinned"] if not fnmatch.fnmatchcase(found.get(name, [""])[0], versions)]
     stale = staleness(look, plan)
     looked = time.monotonic()
@@ -239,7 +244,7 @@ def main() -> None:
         pinned=names["pinned"],
         held=held,
         loose=[name for name in held if name in wrong or "hold" not in found.get(name, [])],
-        lacking=[] if plan["adopt"] else [*missing, *(f"{name}{table['separator']}{versions}" for name in wrong)],
+        lacking=[] if plan["adopt"] else [*absent, *(f"{name}{table['separator']}{versions}" for name in wrong)],
         surplus=surplus,
         locked=[name for name in surplus + ([] if plan["adopt"] else wrong) if "hold" in found.get(name, [])],
         stale=stale,

@@ -27,7 +27,7 @@ options:
         type: str
         required: true
       files:
-        description: Files that it reads only when it starts.
+        description: Files that it reads only when it starts; names may have wildcards.
         type: list
         elements: path
         default: []
