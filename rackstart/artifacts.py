@@ -42,7 +42,7 @@ class Source:
         try:
             self._http = httpx.Client(follow_redirects=True, timeout=60, verify=self.trusted)
         except (ImportError, ValueError, httpx.InvalidURL) as error:
-            raise ConfigurationError(f"the environment's http_proxy, https_proxy or all_proxy cannot be used: {error}") from None
+            raise ConfigurationError(f"the environment's http_proxy, https_proxy, all_proxy or no_proxy cannot be used: {error}") from None
 
     def file(self, entry: dict[str, Any]) -> dict[str, str]:
         """Lock entry of a file or chart, read once and hashed on the way. Raises RackstartError when the publisher says another sum."""

@@ -330,6 +330,12 @@ def test_a_new_gpu_host_needs_room_for_images(look: Look, host: str, version: st
     assert found == paths
 
 
+def test_room_that_somebody_asks_for_beyond_the_images_is_asked_for(look: Look) -> None:
+    change = {"hosts/gpu-1/probe/k3s/version": None, "min_free_mib": {"/var/lib/rancher": 200000}}
+    (entry,) = [entry for entry in judged(look, change) if (entry["id"], entry["target"]) == ("disk.free", "gpu-1")]
+    assert "200000" in entry["expected"]
+
+
 @pytest.mark.parametrize("name", ["a" * 46, "gateway-a", "checks-a", "a-vllm"])
 def test_a_name_that_is_taken_fits_into_every_label(look: Look, name: str) -> None:
     (entry,) = [entry for entry in judged(look, {"models/0/name": name}) if entry["id"] == "model.name"]

@@ -21,6 +21,7 @@ LOCALHOST = "127.0.0.1 localhost\n"
         ("gpu-1.example.com", "", "gpu-1.example.com"),  # which DHCP has told
         ("by-hand", "gpu-1.example.com", "gpu-1.example.com"),
         ("gpu-1", "gpu-1.example.com", "gpu-1.example.com"),
+        ("gpu-1.lan", "gpu-1.example.com", "gpu-1.example.com"),  # what was set goes before what DHCP has told
         ("gpu-10.example.com", "gpu-10.example.com", "gpu-1"),
         ("example.gpu-1", "example.gpu-1", "gpu-1"),
     ],
@@ -34,6 +35,7 @@ LOCALHOST = "127.0.0.1 localhost\n"
         (f"{LOCALHOST}127.0.1.1 {{own}} grafana\n", "{own} grafana"),
         (f"{LOCALHOST}127.0.1.1 grafana gpu-1 gpu-1.example.com\n", "grafana gpu-1 gpu-1.example.com"),
         (f"{LOCALHOST}127.0.1.10 gpu-1\n", "{own}"),
+        (f"{LOCALHOST}127.0.1.1 grafana # by hand\n", "{own} grafana"),
     ],
 )
 def test_a_name_with_a_domain_and_other_names_are_kept(hostname: str, static: str, name: str, hosts: str, names: str) -> None:

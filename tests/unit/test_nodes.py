@@ -60,7 +60,7 @@ def test_what_is_ours_is_remembered_and_the_second_patch_is_empty() -> None:
     assert nodes.patch(after, wanted) == {"metadata": {"annotations": patch["metadata"]["annotations"]}}
 
 
-READY, DOWN = ({"conditions": [{"type": "Ready", "status": status}]} for status in ("True", "Unknown"))
+READY, ILL, DOWN = ({"conditions": [{"type": "Ready", "status": status}]} for status in ("True", "False", "Unknown"))
 CLUSTERS = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}
 
 
@@ -68,6 +68,8 @@ CLUSTERS = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}
     ("case", "taints", "status", "after"),
     [
         ("still up", [GPU, OTHER], READY, [GPU, OTHER]),
+        ("not Ready, and says so itself", [GPU, OTHER], ILL, [GPU, OTHER]),
+        ("has never reported", [GPU], {}, [GPU]),
         ("down", [GPU, OTHER, CLUSTERS], DOWN, [OTHER, CLUSTERS, GPU, nodes.SHUT_DOWN]),
         ("down for long", [GPU, nodes.SHUT_DOWN], DOWN, [GPU, nodes.SHUT_DOWN]),
         ("up again, and not yet to be used", [GPU, nodes.SHUT_DOWN], READY, [GPU]),

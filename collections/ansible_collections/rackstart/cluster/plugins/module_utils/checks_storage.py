@@ -32,7 +32,8 @@ def check(look: Look) -> Iterator[Finding]:
 def _room(name: str, host: dict[str, Any], probe: dict[str, Any], look: Look) -> Iterator[Finding]:
     # Once k3s is there, what the images take is taken.
     images = look["gpu_min_free_mib"] if "gpu" in host["groups"] and not probe["k3s"]["version"] else {}
-    for path, least in (look["min_free_mib"] | images).items():
+    for path in look["min_free_mib"] | images:
+        least = max(needs.get(path, 0) for needs in (look["min_free_mib"], images))
         disk = probe["disks"][path]
         yield finding("disk.free", name, disk["free_mib"] >= least, f"{disk['free_mib']} MiB", least=least, path=path)
         counted = disk["inodes"] > 0  # btrfs has no fixed number

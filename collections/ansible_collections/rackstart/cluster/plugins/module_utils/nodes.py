@@ -77,14 +77,20 @@ def patch(node: Node, want: Marks) -> dict[str, t.Any]:
     return result
 
 
-def away(node: Node) -> Marks:
-    """What a node whose host is out of service carries: what we gave it before, and SHUT_DOWN once it is down.
+def _ready(node: Node) -> dict[str, str]:
+    """Its condition Ready; empty when it has none."""
+    conditions = (node.get("status") or {}).get("conditions") or []
+    return next((condition for condition in conditions if condition["type"] == "Ready"), {})
 
-    Never on one that is Ready, whose pods would be evicted: kubernetes.io, "Non-graceful node shutdown handling".
+
+def away(node: Node) -> Marks:
+    """What a node whose host is out of service carries: what we gave it before, and SHUT_DOWN once nobody hears of it.
+
+    Never on one that reports, Ready or not, whose pods may run: kubernetes.io, "Non-graceful node shutdown handling".
     """
     nothing = Marks(labels={}, taints=[])
     taints = [taint for taint in owned_taints(node, nothing) if taint["key"] != SHUT_DOWN["key"]]
-    return {"labels": owned_labels(node, nothing), "taints": [*taints, SHUT_DOWN] if not_ready(node) else taints}
+    return {"labels": owned_labels(node, nothing), "taints": [*taints, SHUT_DOWN] if _ready(node).get("status") == "Unknown" else taints}
 
 
 def last_schedulable(nodes: list[Node], wants: dict[str, Marks]) -> list[str]:
@@ -109,9 +115,8 @@ def not_ready(node: Node | None) -> str:
     """Why a node is not Ready, or nothing when it is."""
     if node is None:
         return "is not registered; a node that was deleted comes back when k3s or k3s-agent is restarted on its host"
-    conditions = (node.get("status") or {}).get("conditions") or []
-    ready = next((condition for condition in conditions if condition["type"] == "Ready"), None)
-    if ready is None:
+    ready = _ready(node)
+    if not ready:
         return "has not reported yet"
     return "" if ready["status"] == "True" else f"{ready.get('reason')}: {ready.get('message')}"
 

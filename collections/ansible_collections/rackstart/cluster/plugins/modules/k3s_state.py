@@ -6,6 +6,8 @@ from __future__ import annotations
 import ssl
 import time
 import urllib.request
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -122,6 +124,14 @@ def answers(address: str) -> bool:
         return False
 
 
+def holder(address: str) -> str:
+    """Name of the interface that has an address, empty when none has."""
+    with suppress(ValueError):  # a host's name, or nothing
+        own = ip_address(address)
+        return next((link["name"] for link in interfaces() if own in map(ip_address, link["addresses"])), "")
+    return ""
+
+
 def look(module: AnsibleModule) -> dict:
     """The state of k3s now."""
     unit, node = module.params["unit"], module.params["node"]
@@ -163,9 +173,7 @@ def main() -> None:
     if module.params["kubeconfig"]:
         state["kubeconfig"] = KUBECONFIG.read_text() if KUBECONFIG.exists() else ""
     answering = [name for name, address in module.params["servers"].items() if answers(address)]
-    address = module.params["address"]
-    interface = next((link["name"] for link in interfaces() if address in link["addresses"]), "") if address else ""
-    module.exit_json(changed=False, answering=answering, interface=interface, **state)
+    module.exit_json(changed=False, answering=answering, interface=holder(module.params["address"]), **state)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ description:
   - Sets labels and taints on nodes and remembers in two annotations which ones it set. Only those are changed or removed later;
     labels and taints of anybody else stay.
   - Refuses taints that would leave no node for pods without tolerations.
-  - Gives a node that is away and not Ready Kubernetes' taint node.kubernetes.io/out-of-service, and takes it back afterwards.
+  - Gives a node that is away and reports no more Kubernetes' taint node.kubernetes.io/out-of-service, and takes it back afterwards.
 author: The Rackstart authors
 options:
   nodes:
