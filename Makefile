@@ -39,7 +39,7 @@ molecule: .venv/.rackstart ## every role on throw-away hosts: foreseen, done, re
 
 # Side by side, since the one half's hosts are not the other's; each line of output begins with whose it is.
 THERE := gateway gpu_operator inference model_volume monitoring node_labels nvidia_container_toolkit nvidia_driver
-MORE := debian_13 half_built rocky ubuntu
+MORE := debian_13 half_built rocky three_servers ubuntu
 molecule-here:
 	molecule test --destroy never --all $(addprefix --exclude=,default $(THERE) $(MORE)) 2>&1 | sed -u 's/^/here:  /'
 molecule-there:
@@ -54,7 +54,7 @@ test: .venv/.rackstart ## all of the above, and three of the faults
 	pytest tests/faults/test_roles.py --faults-seed 1
 	$(MAKE) lab
 
-molecule-more: .venv/.rackstart ## other distributions, and hosts on which a run was killed half-way: about a quarter of an hour (root)
+molecule-more: .venv/.rackstart ## other distributions, hosts on which a run was killed half-way, three servers: about 25 minutes (root)
 	rm -f .ansible/record-more.jsonl
 	MOLECULE_RECORD=record-more molecule test $(addprefix --scenario-name=,$(MORE))
 
