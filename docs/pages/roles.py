@@ -21,8 +21,8 @@ Generated from the roles, the scenarios of molecule and `measured/` by `docs/gen
 HOW = """## How they are tried
 
 `make molecule` plays a scenario of each role on hosts of the lab, `make molecule-more` those of other distributions, of a host built
-half-way and of three servers; what emulated means stands below. Roles without hosts act on the cluster from the controller. Tasks are those that some test has
-run, faults what `make test-faults` let fail, hang and lie, mutations what `make mutations` broke and some test saw.
+half-way and of three servers; what emulated means stands below. Roles without hosts act on the cluster from the controller. Tasks are those
+that some test has run, faults what `make test-faults` let fail, hang and lie, mutations what `make mutations` broke and some test saw.
 """.splitlines()
 TRIED = ("role", "scenarios", "tasks run", "distributions", "emulated", "faults", "mutations")
 ON_NONE = "-"
