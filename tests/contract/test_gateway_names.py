@@ -1,11 +1,9 @@
 """The gateway goes on with the replicas that it knows when the cluster's DNS fails: a real HAProxy, and a DNS server that misbehaves."""
 
 import contextlib
-import os
 import socket
 import socketserver
 import struct
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,7 +15,7 @@ import pytest
 from ansible_collections.rackstart.cluster.plugins.module_utils import gateway
 
 from lab.images import debian
-from tests.loopback import free
+from tests.loopback import free, program
 
 A = 1  # type of a question for an IPv4 address
 NOT_ANSWERED = {"silent": None, "SERVFAIL": 2, "REFUSED": 5}  # and the code that is answered instead
@@ -112,16 +110,9 @@ def running(folder: Path, names: Names, engine: int) -> Iterator[int]:
     file = folder / "haproxy.cfg"
     file.write_text(text.replace("parse-resolv-conf", f"nameserver here {':'.join(map(str, names.server_address))}"))
     root = debian.haproxy() / "root"
-    environment = os.environ | {"ENGINE_KEY": "rs-engine", "LD_LIBRARY_PATH": str(root / "usr/lib/x86_64-linux-gnu")}
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [root / "usr/sbin/haproxy", "-W", "-db", "-f", file], env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
+    command = [root / "usr/sbin/haproxy", "-W", "-db", "-f", file]
+    with program(folder / "log", *command, ENGINE_KEY="rs-engine", LD_LIBRARY_PATH=root / "usr/lib/x86_64-linux-gnu"):
         yield health
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def up(health: int) -> bool:
