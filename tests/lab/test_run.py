@@ -5,9 +5,11 @@ import random
 import re
 import stat
 import subprocess
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 
 import pytest
+from kubernetes.client import CoreV1Api
 
 from lab import paths
 from lab.host import Host
@@ -24,8 +26,6 @@ Bootstrap = Callable[..., Finished]
 
 def starts() -> dict[str, object]:
     """When each unit of the hosts and each running container of the cluster was started."""
-    from kubernetes.client import CoreV1Api
-
     show = f"systemctl show --property=Id,ActiveEnterTimestampMonotonic,MainPID {UNITS}"
     containers = {
         f"{pod.metadata.namespace}/{pod.metadata.name}/{container.name}": str(container.state.running.started_at)
@@ -44,6 +44,17 @@ def test_first_run_ends_green_and_its_curl_line_answers(first: Finished) -> None
     answer = subprocess.run(["bash", "-c", "\n".join(lines)], capture_output=True, text=True, check=True, timeout=120)
     said = json.loads(answer.stdout)["choices"][0]["message"]["content"]
     assert MODEL["golden_prompts"][0]["expect"] in said
+
+
+def test_doctor_tells_all_of_every_check_to_programs(cluster: str, bootstrap: Bootstrap) -> None:
+    told = bootstrap("--inventory", "lab", "doctor", "--json")
+    assert told.code == 0, told
+    assert told.changes == set()
+    checks = told.json["preflight"]
+    assert len({check["id"] for check in checks}) >= 60
+    assert {"server-1", "gpu-1", "gpu-2"} <= {check["target"] for check in checks}
+    texts = ("severity", "seen", "expected", "remedy", "docs")
+    assert [check for check in checks if not all(isinstance(check[name], str) and check[name] for name in texts)] == []
 
 
 def test_second_run_changes_and_restarts_nothing(cluster: str, bootstrap: Bootstrap) -> None:
@@ -118,8 +129,18 @@ def secrets() -> dict[str, bytes]:
     return kept
 
 
+def in_cluster() -> dict[str, bytes]:
+    """What each Secret holds but certificates: of a private key the first line that is its own, all else whole."""
+    held = CoreV1Api(api()).list_secret_for_all_namespaces().items
+    values = {f"{secret.metadata.name} {name}": b64decode(value) for secret in held for name, value in (secret.data or {}).items()}
+    private = {name: value.split(b"\n")[1] for name, value in values.items() if b" PRIVATE KEY-----\n" in value}
+    assert [name for name in private if "gateway" in name]
+    return private | {name: value for name, value in values.items() if len(value) >= 16 and b"-----BEGIN " not in value}
+
+
 def test_secrets_are_nowhere_but_in_their_files(cluster: str, first: Finished) -> None:
-    known = secrets() | {"the first client's key": re.findall(r"^KEY=(\S+)", first.out, re.M)[0].encode()}
+    known = secrets() | in_cluster() | {"the first client's key": re.findall(r"^KEY=(\S+)", first.out, re.M)[0].encode()}
+    known |= {f"{name}, encoded": b64encode(secret)[:-4] for name, secret in known.items()}
     assert len(known) >= 3
     assert all(len(secret) >= 16 for secret in known.values())
     texts = {f"journal of {host}": on(host, "journalctl --no-pager --output=cat").encode() for host in HOSTS}

@@ -121,6 +121,7 @@ RED = [
     ("k3s.runtimes", "gpu-1", {f"{AT}/units/docker": "active"}),
     ("k3s.others", "gpu-1", {f"{AT}/k3s/others": ["kubeadm"]}),
     ("ports.free", "server-1", {"hosts/server-1/probe/ports_listening": [{"protocol": "tcp", "port": 6443, "process": "haproxy"}]}),
+    ("ports.free", "gpu-1", {f"{AT}/ports_listening": [{"protocol": "tcp", "port": 10256, "process": "kube-proxy"}]}),
     ("ports.nfs", "server-1", {"hosts/server-1/probe/ports_listening": [GANESHA]}),
     ("ports.nfs", "server-1", {"storage/backend": "ganesha", "hosts/server-1/probe/ports_listening": [STRANGER]}),
     ("disk.free", "gpu-1", {f"{AT}/disks/|var|lib/free_mib": 9}),

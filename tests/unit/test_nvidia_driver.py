@@ -142,13 +142,13 @@ def test_why_not_every_gpu_can_be_used(
 )  # fmt: skip
 def test_a_plan_comes_to_packages(distribution: str, devices: list[str], pinned: list[str], floating: list[str], needs: list[str]) -> None:
     plan = driver.resolve(devices, "580.173.02-1", switches=True)
-    assert driver.packages(plan, TABLES[distribution], KERNEL) == {"pinned": pinned, "floating": floating, "needs": needs}
+    assert driver.packages(plan, TABLES[distribution], KERNEL, "amd64") == {"pinned": pinned, "floating": floating, "needs": needs}
     for name in pinned + floating:
         assert any(Path(name).match(pattern) for pattern in driver.globs(TABLES[distribution]))
 
 
 def test_without_a_packaged_kernel_nothing_is_made_for_it() -> None:
-    named = driver.packages(driver.resolve([T4], "580"), TABLES["ubuntu"], "")
+    named = driver.packages(driver.resolve([T4], "580"), TABLES["ubuntu"], "", "")
     assert named["floating"] == named["needs"] == []
 
 
@@ -164,6 +164,52 @@ def test_without_a_packaged_kernel_nothing_is_made_for_it() -> None:
 )
 def test_flavours_of_kernels(kernel: str, expected: str) -> None:
     assert driver.flavour(kernel) == expected
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ("linux-image-generic", "generic"),
+        ("linux-image-generic-hwe-24.04", "generic-hwe-24.04"),
+        ("linux-image-generic-hwe-22.04", "generic"),
+    ],
+)
+def test_ubuntus_newer_kernels_are_followed_where_the_host_follows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str, expected: str
+) -> None:
+    query = '#!/bin/sh\nfor word; do [ "$word" != "$THERE" ] || echo "installed $word 6.14.0-35 install"; done\n'
+    lay(tmp_path, {"dpkg-query": query})
+    (tmp_path / "dpkg-query").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("THERE", there)
+    line = nvidia_driver.line(TABLES["ubuntu"], "6.14.0-35-generic", "24.04")
+    assert line == expected
+    named = driver.packages(driver.resolve([H100], "580"), TABLES["ubuntu"], "6.14.0-35-generic", line)
+    assert named["needs"] == [f"linux-modules-nvidia-580-server-open-{expected}"]
+    assert named["floating"] == ["linux-modules-nvidia-580-server-open-6.14.0-35-generic"]
+
+
+@pytest.mark.parametrize(
+    ("distribution", "packages", "expected"),
+    [
+        ("debian", {}, "Fabric Manager missing beside driver 580.95.05"),
+        ("debian", {"nvidia-fabricmanager": ["580.95.05-1"]}, "driver 580.95.05, open kernel modules, Fabric Manager, already there"),
+        ("debian", {"nvidia-fabricmanager": ["580.82.07-1"]}, "Fabric Manager 580.82.07-1 beside driver 580.95.05"),
+        ("rhel", {"nvidia-fabricmanager": ["580.95.05-1"], "nvlsm": ["2025.06-1"]}, "already there"),
+        ("ubuntu", {"nvidia-fabricmanager-580": ["580.95.05-1"]}, "already there"),
+        ("ubuntu", {"nvidia-utils-580-server": ["580.95.05-1"]}, "driver 580.173.02-1, open kernel modules, Fabric Manager"),
+        ("debian", {"nvidia-kernel-open-dkms": ["580.95.05-1"]}, "driver 580.173.02-1, open kernel modules, Fabric Manager"),
+    ],
+)
+def test_a_driver_that_came_by_other_means_needs_fabric_manager_of_its_version(
+    monkeypatch: pytest.MonkeyPatch, distribution: str, packages: dict[str, list[str]], expected: str
+) -> None:
+    monkeypatch.setattr(nvidia_driver.probe_health, "modules", lambda: "open")
+    monkeypatch.setattr(nvidia_driver.probe_health, "runfile", lambda: False)
+    there = nvidia_driver.present(TABLES[distribution], {"driver_version": "580.95.05"}, packages)
+    plan = driver.resolve([H100], "580.173.02-1", present=there, switches=True)
+    assert expected in plan["seen"]
+    assert plan["ok"] is not expected.startswith("Fabric Manager")
 
 
 @pytest.mark.parametrize(
@@ -237,7 +283,7 @@ def test_rhel_lacks_the_headers_of_its_own_kernel_alone(
     (tmp_path / "rpm").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
-    needs = driver.packages(driver.resolve([T4], "580"), TABLES["rhel"], RELEASE)["needs"]
+    needs = driver.packages(driver.resolve([T4], "580"), TABLES["rhel"], RELEASE, "")["needs"]
     assert nvidia_driver.missing(TABLES["rhel"], needs) == expected, case
 
 

@@ -12,7 +12,9 @@ from ansible_collections.rackstart.cluster.plugins.module_utils.checks_table imp
 from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, Look, finding, probed, told
 from ansible_collections.rackstart.cluster.plugins.module_utils.k3s import config_problems
 
-SERVER_PORTS, AGENT_PORTS = (6443, 2379, 2380, 10250), (10250,)
+# Of the kubelet, kube-proxy and k3s' own proxy on every node; of the API, etcd, scheduler and controllers on servers.
+AGENT_PORTS = (6444, 10248, 10249, 10250, 10256)
+SERVER_PORTS = (2379, 2380, 6443, *AGENT_PORTS, 10257, 10258, 10259)
 CONTROLLERS = {"cpu", "cpuset", "memory", "pids"}
 
 

@@ -111,7 +111,8 @@ def _exports(name: str, probe: dict[str, Any], look: Look) -> Iterator[Finding]:
     ours = [entry for entry in probe["exports"] if f"{storage['path']}/".startswith(entry["path"].rstrip("/") + "/")]
     for id, right in (("nfs.read_only", "read_only"), ("nfs.root_squash", "root_squash")):
         files = sorted({entry["file"] for entry in ours if not entry[right]})
-        seen = f"not so in {told(files)}" if files else f"{len(ours)} exports, all so" if ours else "no export yet"
+        unseen = "the filer's own, which is not seen from here" if storage["backend"] == "external" else "no export yet"
+        seen = f"not so in {told(files)}" if files else f"{len(ours)} exports, all so" if ours else unseen
         yield finding(id, name, not files if ours else None, seen, files=told(files))
     holders = [item for item in probe["ports_listening"] if item["port"] == NFS_PORT and item["protocol"] == "tcp"]
     if storage["backend"] in SERVERS:

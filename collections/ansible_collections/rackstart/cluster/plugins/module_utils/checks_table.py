@@ -180,7 +180,8 @@ CHECKS = {
     "gpu.smi": advice("nvidia-smi, once it is there", "it ends with 0",
         "stage driver reboots a host whose module is not the installed one; otherwise look at `dmesg | grep NVRM`"),
     "gpu.secure_boot": advice("Secure Boot on each GPU host", "off, or the modules are signed with an enrolled key",
-        "turn it off in the firmware, or enrol the key (mokutil --import) and confirm at the console: unsigned modules are not loaded"),
+        "nothing to do on Ubuntu, whose modules are signed; elsewhere stage driver makes a key and says what to do at the console, "
+        "unless Secure Boot is turned off in the firmware"),
     "gpu.iommu": advice("the IOMMU of hosts with several GPUs", "off, or iommu=pt",
         "add iommu=pt to the kernel's command line: traffic from GPU to GPU takes the way through the processor otherwise"),
     "gpu.pcie_width": advice("the PCIe lanes of each GPU", "{most} lanes, as the card has",

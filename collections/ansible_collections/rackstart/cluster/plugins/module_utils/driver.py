@@ -19,6 +19,7 @@ MADE_FOR_A_KERNEL = re.compile(r"\{(kernel|flavour)\}")
 OLDEST = 580  # of the branches that are maintained, and the first whose packages have the names of today
 OPEN_BY_DEFAULT, NO_PROPRIETARY = 560, 620
 FABRIC = {"": "", "nvswitch": "Fabric Manager", "nvlink5": "Fabric Manager and NVLSM"}
+DRIVER = ("driver", "open", "proprietary")  # of a table's parts those that are the driver itself
 APART = "no driver drives these GPUs together: put them into hosts of their own"
 
 
@@ -144,14 +145,14 @@ def pattern(wanted: str, exact: bool) -> str:
     return wanted if exact and "-" in wanted else f"{number(wanted)}-*"
 
 
-def packages(plan: Plan, table: dict[str, Any], kernel: str) -> dict[str, list[str]]:
+def packages(plan: Plan, table: dict[str, Any], kernel: str, line: str) -> dict[str, list[str]]:
     """Names of a plan's packages: `pinned` have the driver's version, `floating` one of their own, `needs` are not held.
 
     table: a distribution's entry of the role nvidia_driver; {branch}, {kernel} and {flavour} in its names are filled in.
-    kernel: the running one's release; where it is empty, what is made for a kernel is left out.
+    kernel: the running one's release; where it is empty, what is made for a kernel is left out. line: {flavour}.
     """
     parts = ["driver", plan["modules"], *{"": [], "nvswitch": ["nvswitch"], "nvlink5": ["nvswitch", "nvlink5"]}[plan["fabric"]]]
-    words = {"branch": plan["branch"], "kernel": kernel, "flavour": flavour(kernel)}
+    words = {"branch": plan["branch"], "kernel": kernel, "flavour": line}
     return {
         kind: [name.format(**words) for part in parts for name in table[kind].get(part, []) if kernel or not MADE_FOR_A_KERNEL.search(name)]
         for kind in ("pinned", "floating", "needs")
@@ -163,7 +164,7 @@ def flavour(kernel: str) -> str:
     return re.sub(r"^[^-]*-(\d+-)?", "", kernel)
 
 
-def globs(table: dict[str, Any]) -> list[str]:
-    """With wildcards, every package of the driver that some plan asks for."""
-    names = {name for kind in ("pinned", "floating") for part in table[kind].values() for name in part}
+def globs(table: dict[str, Any], parts: tuple[str, ...] = (*DRIVER, "nvswitch", "nvlink5")) -> list[str]:
+    """With wildcards, every package of these parts that some plan asks for."""
+    names = {name for kind in ("pinned", "floating") for part in parts for name in table[kind].get(part, [])}
     return sorted(name.format(branch="[0-9]*", kernel="*", flavour="*") for name in names)

@@ -150,6 +150,24 @@ def installed(manager: str, names: list[str], root: Path = probe.ROOT) -> dict[s
     return found
 
 
+def present(table: dict[str, Any], look: dict[str, Any], found: dict[str, list[str]]) -> dict[str, Any]:
+    """The driver that is there, as driver.resolve takes it, from the look at the GPUs and the packages that are installed."""
+    return {
+        "version": look["driver_version"],
+        "modules": probe_health.modules(),
+        "ours": any(fnmatch.filter(found, name) for name in driver.globs(table, driver.DRIVER)),
+        "runfile": probe_health.runfile(),
+        "fabric_manager": next((rest[0] for name, rest in found.items() if "fabricmanager" in name), None),
+    }
+
+
+def line(table: dict[str, Any], kernel: str, release: str) -> str:
+    """What the packages that follow the distribution's next kernels are named by: its flavour, or on Ubuntu that of its newer kernels."""
+    flavour = driver.flavour(kernel)
+    newer = f"{flavour}-hwe-{release}"
+    return newer if installed(table["manager"], [f"linux-image-{newer}"]) else flavour
+
+
 def missing(table: dict[str, Any], needs: list[str]) -> list[str]:
     """Of a table's needs those that are not there, as its package manager takes them."""
     absent = [name for name in needs if not installed(table["manager"], [name.partition("@")[0]])]
@@ -212,17 +230,13 @@ def main() -> None:
         module.fail_json(msg=f"The packages of the driver are not known for {host['os']['name']}, only for {names}.")
 
     found = installed(table["manager"], driver.globs(table))
-    present = {
-        "version": look["driver_version"], "modules": probe_health.modules(), "ours": bool(found), "runfile": probe_health.runfile(),
-        "fabric_manager": next((rest[0] for name, rest in found.items() if "fabricmanager" in name), None),
-    }  # fmt: skip
-    plan = driver.resolve(
-        [gpu["device_id"] for gpu in look["pci_gpus"]], params["version"], params["modules"], present, bool(probe_health.switches())
-    )
+    there, devices = present(table, look, found), [gpu["device_id"] for gpu in look["pci_gpus"]]
+    plan = driver.resolve(devices, params["version"], params["modules"], there, bool(probe_health.switches()))
     if not plan["ok"]:
         module.fail_json(msg=f"{plan['seen'][:1].upper()}{plan['seen'][1:]}: {plan['remedy']}.", plan=plan)
 
-    names = driver.packages(plan, table, host["kernel"] if host["kernel_packaged"] else "")
+    kernel = host["kernel"] if host["kernel_packaged"] else ""
+    names = driver.packages(plan, table, kernel, line(table, kernel, host["os"]["version_id"]))
     held, versions = names["pinned"] + names["floating"], driver.pattern(plan["version"], table["exact"])
     sign = bool(probe_system.secure_boot()) and not table["signed"]
     needs = names["needs"] + (["mokutil"] if sign else [])
