@@ -18,10 +18,10 @@ from typing import Any
 from ansible_collections.rackstart.cluster.plugins.module_utils import gateway, gateway_keys, inference, store, vllm
 
 from lab.engine import build as engine
-from lab.images import debian
 from lab.model import build as weights
 from lab.model.revision import GGUF_FILE, GGUF_REPOSITORY, REPOSITORY, gguf_revision, revision
 from lab.ollama import build as ollama
+from tests import haproxy
 from tests.loopback import free, program
 
 POD: dict[str, Any] = {"inherited": {"PATH": os.environ["PATH"]}, "seconds": 600}  # nothing else of this machine is in a pod either
@@ -123,9 +123,7 @@ def gateway_before(folder: Path, ports: dict[str, int]) -> Iterator[int]:
         "body": 1 << 20, "connections": 64, "answer": 120,
     }  # fmt: skip
     (folder / "haproxy.cfg").write_text(gateway.configuration(models, settings))
-    root = debian.haproxy() / "root"
-    environment = {"ENGINE_KEY": ENGINE_KEY, "LD_LIBRARY_PATH": root / "usr/lib/x86_64-linux-gnu"}
-    with program(folder / "log", root / "usr/sbin/haproxy", "-W", "-db", "-f", folder / "haproxy.cfg", **POD, **environment) as until:
+    with program(folder / "log", *haproxy.command(folder / "haproxy.cfg"), **POD, ENGINE_KEY=ENGINE_KEY) as until:
         up = [f'haproxy_backend_active_servers{{proxy="{name}"}} 1' for name in ports]
         until(lambda: all(line in ask(health, "GET", "/metrics")[1] for line in up))
         yield port

@@ -20,18 +20,18 @@ def artifact() -> Path:
 
 
 def haproxy() -> Path:
-    """The same with a `root` that has Debian's HAProxy, usr/sbin/haproxy, and the libraries that it needs."""
-    return _unpacked("image-haproxy", {"root": ["haproxy"]})
+    """The same with a `root` that has HAProxy of Debian 13, of branch 3.0 as upstream's image, and the libraries that it needs."""
+    return _unpacked("image-haproxy", {"root": ["base-files", "haproxy"]}, "trixie")
 
 
-def _unpacked(name: str, roots: dict[str, list[str]]) -> Path:
+def _unpacked(name: str, roots: dict[str, list[str]], suite: str = "bookworm") -> Path:
     def make(out: Path) -> None:
         packages.ensure(["debian-archive-keyring", "mmdebstrap"])
         exclude = [f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT]
         for folder, include in roots.items():
             root = out / folder
             options = ["--mode=root", "--variant=extract", "--format=directory", *exclude, f"--include={','.join(include)}"]
-            run(["mmdebstrap", *options, "bookworm", root])
+            run(["mmdebstrap", *options, suite, root])
             shutil.rmtree(root / "dev")  # a container gets its devices from its runtime
 
     return build(name, [Path(__file__)], {}, make)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.rackstart.cluster.plugins.module_utils import gateway
 
-from lab.images import debian
+from tests import haproxy
 from tests.loopback import free, program
 
 A = 1  # type of a question for an IPv4 address
@@ -109,9 +109,7 @@ def running(folder: Path, names: Names, engine: int) -> Iterator[int]:
     assert "parse-resolv-conf" in text
     file = folder / "haproxy.cfg"
     file.write_text(text.replace("parse-resolv-conf", f"nameserver here {':'.join(map(str, names.server_address))}"))
-    root = debian.haproxy() / "root"
-    command = [root / "usr/sbin/haproxy", "-W", "-db", "-f", file]
-    with program(folder / "log", *command, ENGINE_KEY="rs-engine", LD_LIBRARY_PATH=root / "usr/lib/x86_64-linux-gnu"):
+    with program(folder / "log", *haproxy.command(file), ENGINE_KEY="rs-engine"):
         yield health
 
 
