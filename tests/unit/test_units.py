@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -62,17 +63,39 @@ def test_the_authorities_of_every_distribution_are_among_what_k3s_reads() -> Non
     assert {f"{family['anchors']}/rackstart-*.crt" for family in families} <= set(read)
 
 
-def test_a_systemctl_that_lies_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """It says that it has started a unit, which systemd goes on to show as stopped."""
-    shown = "\n".join(f"{name}={value}" for name, value in (STOPPED | {"NeedDaemonReload": "no"}).items())
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        (STOPPED | {"NeedDaemonReload": "no"}, "it did start a.service, but systemd shows it as inactive"),
+        (RUNNING | {"NeedDaemonReload": "yes"}, "it did daemon-reload, but systemd has not read the files of a.service"),
+    ],
+)
+def test_a_systemctl_that_lies_is_not_believed(
+    state: dict[str, str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says that it has done something, after which systemd shows the unit as before."""
+    result = told(tmp_path, state, monkeypatch, capsys)
+    assert f"systemctl says that {says}" in result["msg"]
+    assert "its last words" in result["msg"]
+
+
+@pytest.mark.parametrize("state", [{}, RUNNING])
+def test_a_systemctl_that_does_not_show_all_is_told_of(
+    state: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "does not say all of a.service" in told(tmp_path, state, monkeypatch, capsys)["msg"]
+
+
+def told(tmp_path: Path, state: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """How the module fails where systemctl does nothing, and goes on to show this."""
+    shown = "\n".join(f"{name}={value}" for name, value in state.items())
     for name, script in {"systemctl": f'case $1 in show) echo "{shown}";; esac', "journalctl": "echo its last words"}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with patch_module_args({"units": [{"name": "a.service"}]}), pytest.raises(SystemExit):
         units.main()
-    result = json.loads(capsys.readouterr().out)
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert result["failed"]
-    assert "systemctl says that it did start a.service, but systemd shows it as inactive" in result["msg"]
-    assert "its last words" in result["msg"]
     assert "run again" in result["msg"]
+    return result

@@ -12,9 +12,13 @@ RUNNING = ("active", "activating", "reloading")  # states of a unit that runs or
 
 
 def show(module: AnsibleModule, units: list[str], properties: tuple[str, ...]) -> list[dict[str, str]]:
-    """The properties of each unit, in their order; systemd has defaults for a unit that it does not know."""
+    """The properties of each unit, in their order; systemd has defaults for a unit that it does not know. Fails where some are not said."""
     _, out, _ = module.run_command(["systemctl", "show", f"--property={','.join(properties)}", *units], check_rc=True)
-    return [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in out.strip("\n").split("\n\n")]
+    shown = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in out.strip("\n").split("\n\n")]
+    if len(shown) != len(units) or any(name not in block for block in shown for name in properties):
+        names = " ".join(units)
+        module.fail_json(msg=f"systemctl show went well, but does not say all of {names}. Look at `systemctl show {names}`, and run again.")
+    return shown
 
 
 def written(files: list[str]) -> float:

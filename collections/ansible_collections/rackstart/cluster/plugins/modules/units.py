@@ -117,6 +117,9 @@ def main() -> None:
     if not module.check_mode and any(state["NeedDaemonReload"] == "yes" or state["LoadState"] == "not-found" for state in states):
         module.run_command(["systemctl", "daemon-reload"], check_rc=True)
         states = show(module, names, PROPERTIES)
+        if stale := [names[place] for place, state in enumerate(states) if state["NeedDaemonReload"] == "yes"]:
+            told = f"systemctl says that it did daemon-reload, but systemd has not read the files of {stale[0]} as they are now."
+            fail(module, told, stale[0], changes)
     unwaited = ("start", "restart") if module.params["no_block"] else ()
     for place, unit in enumerate(units):
         for verb in verbs(states[place], written(unit["files"])):
