@@ -150,6 +150,8 @@ def test_the_message_is_the_telling_one(result: dict[str, Any], message: str) ->
         ("Connection timed out during banner exchange", "off, booting, or not reachable"),
         ("Could not resolve hostname gpu-9: Name or service not known", "ansible_host and DNS"),
         ("Task failed: Timed out after 60 second(s).", "cluster's API does not answer"),
+        ("Exception '500 etcdserver: request timed out' raised", "cluster's API does not answer"),
+        ("Exception 'string indices' raised while trying to get resource using (name=gpu-1)", "cluster's API does not answer"),
         ("Error mounting /srv/models: mount.nfs: Connection refused", "the filer's exports"),
         ("Reboot command failed. Error was: ', Failed to talk to init daemon'", "does not reboot"),
         ("Timed out waiting for last boot time check (timeout=900)", "does not reboot"),

@@ -65,7 +65,7 @@ def main() -> None:
         applier = Applier(api.Cluster(module), module.check_mode)
         applier.apply(pods.secret(params["data"], params["name"], params["component"]))
     except (api.ClusterError, *api.ERRORS) as error:
-        module.fail_json(msg=f"Secret/{params['name']}: {api.reason(error)}")
+        module.fail_json(msg=api.reason(error))
     module.exit_json(changed=bool(applier.changes), changes=applier.names)
 
 
