@@ -67,7 +67,7 @@ test-serving: .venv/.rackstart ## every command of docs/serving.md, and what tak
 chaos: .venv/.rackstart ## ten kills of the wrapper, ten with its children, every alteration by itself, a driver replaced node by node (root)
 	pytest tests/lab -m chaos
 
-test-faults: .venv/.rackstart ## each call of a role to the outside fails, hangs and lies once; results into docs/faults.md (root)
+test-faults: .venv/.rackstart ## calls of roles to the outside that tests/faults/cases lists fail, hang and lie once; results into docs/faults.md (root)
 	rm -f .ansible/record-faults.jsonl
 	pytest tests/faults/test_api.py tests/faults/test_roles.py -n 2 --faults-page docs/faults.md
 	pytest tests/faults/test_stages.py --faults-page docs/faults.md

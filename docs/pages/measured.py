@@ -29,7 +29,7 @@ def mutants(role: str) -> str:
 
 
 def faults(role: str) -> str:
-    """How many faults of what a role asks of others came out as they should; `make test-faults` lists no other."""
+    """How many faults of what a role asks of others came out as they should, or where they are; `make test-faults` lists no other."""
     file = ROOT / "docs/faults.md"
     found = sum(row[0] == role for row in page.kept(file.read_text())) if file.exists() else 0
-    return f"[{found}](faults.md#{role})" if found else NOTHING
+    return f"[{found}](faults.md#{role})" if found else page.ELSEWHERE.get(role, NOTHING)

@@ -60,7 +60,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     rows = {row[:3]: row for row in (page.kept(file.read_text()) if file.exists() else [])}
     known = {(case.role, case.call, case.fault) for case in drive.cases()}
     rows = {key: row for key, row in rows.items() if key not in TRIED and (key in known or key[0].startswith("module "))}
-    file.write_text(page.page([*rows.values(), *PASSED]))
+    file.write_text(page.page([*rows.values(), *PASSED], drive.left_out()))
 
 
 @pytest.fixture(scope="session")

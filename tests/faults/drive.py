@@ -19,13 +19,14 @@ from rackstart.events import StageEvents
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 TABLE: dict[str, dict[str, Any]] = {file.stem: yaml.safe_load(file.read_text()) for file in sorted((HERE / "cases").glob("*.yml"))}
+FAULTS = ("fails", "hangs", "lies")
 MENDED = "mended"
 OUTCOMES = {"converges": "got over in the same run", MENDED: "not seen by the run; the next one mended it"}
 
 
 @dataclass(frozen=True)
 class Case:
-    """One call of a role that misbehaves once; says: words of the failure, none where the outcome is another."""
+    """One call of a role or of its stage that misbehaves once; says: words of the failure, none where the outcome is another."""
 
     role: str
     call: str
@@ -55,8 +56,8 @@ class Case:
 
     @property
     def stage(self) -> str:
-        """The stage that a role which acts on the cluster is played as; empty for one that is played by itself on a host."""
-        return str(TABLE[self.role].get("stage", ""))
+        """The stage that a role, or the call alone, is played as on the cluster; empty for what is played by itself on a host."""
+        return str(self.at.get("stage", TABLE[self.role].get("stage", "")))
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,16 @@ def cases() -> list[Case]:
         for role, table in TABLE.items()
         for call in table["calls"]
         for fault, outcome in call["faults"].items()
+    ]
+
+
+def left_out() -> list[tuple[str, str, str, str]]:
+    """Role and call, the faults of it that are not tried, and why."""
+    return [
+        (role, call["call"], ", ".join(fault for fault in FAULTS if fault not in call["faults"]), call["without"])
+        for role, table in TABLE.items()
+        for call in table["calls"]
+        if "without" in call
     ]
 
 

@@ -42,7 +42,7 @@ def test_a_fault(case: Case, proxy: Proxy, tmp_path: Path, record_property: Any)
 
     try:
         if "prepare" in case.at:
-            drive.on("server-1", case.at["prepare"])
+            drive.on(case.at.get("host", "server-1"), case.at["prepare"])
         proxy.misbehave(case.fault, case.at.get("request", ""))
         mirror.misbehave(case.fault, case.at.get("url", ""))
         first = play()
