@@ -85,6 +85,8 @@ def _defaults(settings: Settings) -> list[str]:
         "mode http",
         "log global",
         "option http-no-delay",  # each piece of a stream goes on at once
+        "option abortonclose",  # an engine is told that who asked has gone; it would compute on for nobody (default since 3.3)
+        "option http-server-close",  # uvicorn closes a connection after 5 idle seconds: a request that meets it there would get no answer
         "timeout connect 5s",
         "timeout check 5s",  # without it a check would end after its interval, and a busy engine with it
         "timeout http-request 30s",
