@@ -246,7 +246,8 @@ ROUTES = [
     "/v1/models"), ("OPTIONS", CHAT), ("TRACE", CHAT), ("POST", f"/{CHAT}"), ("POST", "/v1//chat/completions"), ("POST",
     "/v1/./chat/completions"), ("POST", f"/x/..{CHAT}"), ("POST", f"{CHAT}/"), ("POST", "/v1/chat%2fcompletions"), ("POST",
     "/v1/%63hat/completions"), ("POST", "/V1/chat/completions"), ("POST", f"{CHAT};x"), ("POST", f"/v1/models/..{CHAT}"), ("POST",
-    "http://engine/invocations"),
+    "http://engine/invocations"), ("POST", "/v1/../invocations"), ("POST", f"/v1/..{CHAT}"), ("POST", "/v1/%2e%2e/invocations"), ("POST",
+    "/v1/%2E/chat/completions"), ("POST", f"/v1/%2e%2e{CHAT}"), ("POST", f"{CHAT}/%2e%2e/%2e%2e/%2e%2e/invocations"),
 ]  # fmt: skip
 
 
