@@ -303,6 +303,9 @@ def test_models_are_listed_for_who_has_a_key(proxy: Gateway) -> None:
         (b'{"model": ["org/tiny:1"]}', 400),
         (rb'{"model": "org\/tiny:1"}', 400),
         (rb'{"model": "org\\/tiny:1"}', 404),
+        (b'{"x": ' + b"[" * 19 + b"]" * 19 + b', "model": "org/tiny:1"}', 200),
+        (b'{"x": ' + b"[" * 20 + b"]" * 20 + b', "model": "org/tiny:1"}', 400),
+        (b'{"model": "org/tiny:1", "x": ' + b"[" * 99 + b"]" * 99 + b"}", 200),
         (b'{"messages": ["' + b"x" * 3000 + b'"], "model": "org/tiny:1"}', 200),
         (b'{"messages": ["' + b"x" * BODY + b'"], "model": "org/tiny:1"}', 413),
     ],
@@ -312,9 +315,10 @@ def test_the_model_is_read_from_the_body(proxy: Gateway, body: bytes, status: in
     assert len(proxy.forwarded) == (status == 200)
 
 
-def test_who_escapes_slashes_is_told_so(proxy: Gateway) -> None:
+def test_why_no_model_was_found_is_told(proxy: Gateway) -> None:
     _, body, _ = proxy.ask("POST", CHAT, "rk-good", rb'{"model": "org\/tiny:1"}')
     assert "JSON_UNESCAPED_SLASHES" in body["error"]["message"]
+    assert "nested deeper than 20 levels" in body["error"]["message"]
 
 
 def test_numbers_of_any_size_cost_no_time(proxy: Gateway) -> None:

@@ -18,9 +18,11 @@ PERIOD = 60  # seconds over which a client's requests are counted
 ROUTES = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 MODELS = "/v1/models"
 UNAVAILABLE, AGAIN = (503, "No replica of this model is ready.", "unavailable"), {"Retry-After": "30"}
+# json_query stops at MJSON_MAX_DEPTH, also in what stands before the model.
 NO_MODEL = (
     "The body is no JSON object with a model, or has a backslash before a slash in the name of it: "
-    "write the slash alone (in PHP: JSON_UNESCAPED_SLASHES)."
+    "write the slash alone (in PHP: JSON_UNESCAPED_SLASHES); or what is nested deeper than 20 levels stands before it: "
+    "write the model first."
 )
 BEARER = {"WWW-Authenticate": "Bearer"}
 LISTING = '{"object": "list", "data": [%[var(txn.list),rtrim(\',\')]]}'
