@@ -25,6 +25,8 @@ ENGINE, HEALTH, DNS, API = "engine", "gateway", "dns", "api"
 # Who may reach what; a pod of the component inference is what the engines are.
 POLICY = {
     ("default", "none"): {ENGINE: False, HEALTH: False, DNS: True, API: True},
+    ("default", "gateway"): {ENGINE: False, HEALTH: False, DNS: True, API: True},
+    ("default", "monitoring"): {ENGINE: False, HEALTH: False, DNS: True, API: True},
     ("llm", "none"): {ENGINE: False, HEALTH: False, DNS: True, API: True},
     ("llm", "gateway"): {ENGINE: True, HEALTH: False, DNS: True, API: True},
     ("llm", "monitoring"): {ENGINE: True, HEALTH: True, DNS: True, API: True},
