@@ -36,6 +36,7 @@ class _Running:
     stage: Stage
     hosts: list[str]
     seen: StageEvents = field(default_factory=StageEvents)
+    told: int = 0  # of its notes
     since: float = field(default_factory=lambda: time.monotonic())
     spoke: float = field(default_factory=lambda: time.monotonic())
 
@@ -73,7 +74,10 @@ class Progress:
     def event(self, stage: Stage, seen: StageEvents, event: dict[str, Any]) -> None:
         """An event came in; called from the stage's thread."""
         with self._lock:
-            self._running[stage.name].seen = seen
+            running = self._running[stage.name]
+            news, running.seen, running.told = seen.notes[running.told :], seen, len(seen.notes)
+        for note in news:  # at once: it may be of what is about to happen
+            self._line("note", f"{stage.name:{self._width}}  {note}")
         if self._verbose and (text := event.get("stdout")):
             for line in text.splitlines():
                 self._console.print(f"{stage.name:{self._width}} | {line}", style="dim")

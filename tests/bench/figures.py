@@ -60,8 +60,8 @@ class Run:
 
 @dataclass(frozen=True)
 class Bench:
-    """All that `make bench` measured: runs from no hosts and again, seconds of site.yml from no hosts, bytes of memory and disk, and
-    seconds of doctor by the number of hosts."""
+    """All that `make bench` measured: runs from no hosts and again, seconds of site.yml from no hosts, bytes of memory and disk,
+    seconds of doctor by the number of hosts, and of the command that ends a key."""
 
     first: Run
     second: Run
@@ -71,6 +71,7 @@ class Bench:
     cores: int
     machine_memory: float
     doctor: Mapping[int, float]
+    revoked: float
 
     @property
     def rack_doctored(self) -> float:
@@ -144,6 +145,7 @@ def targets(bench: Bench) -> list[Target]:
         Target("second run", second.command, 75, "s", below=True),
         Target("second run: changed", sum(span.changed for span in second.spans), 0),
         Target(f"doctor for {RACK} hosts, projected from those measured", bench.rack_doctored, 60, "s", below=True),
+        Target("a key is revoked at every replica of the gateway", bench.revoked, 5, "s", digits=1, below=True),
         Target("memory at its peak", bench.memory / 2**30, 14, "GiB", digits=1),
         Target("disk", bench.disk / 1e9, 20, "GB", digits=1),
     ]

@@ -52,6 +52,7 @@ not a measurement. The hosts are the lab's, as new, and share the machine's core
   after it. What ansible-runner's callback costs inside that process shows only in the comparison with plain `ansible-playbook`.
 - **Tasks**: {kinds} of Ansible's recap in the first run. A loop is one task; gathering facts, handlers and includes count.
 - **Second run**: the whole command, on what the first one left. Changed: of the recap, over all stages and hosts.
+- **A key is revoked**: the whole command, which ends once it has read back from every replica that the key is gone.
 - **Memory**: the largest sum seen, looking every second through both runs, of the working sets of the hosts' cgroups as the kubelet
   has them (all that is charged to them, kernel memory and file cache too, less inactive file cache) and the proportional set sizes of
   the wrapper's and Ansible's processes.

@@ -61,7 +61,8 @@ class Engine(ThreadingHTTPServer):
     def __init__(self, handler: type[BaseHTTPRequestHandler] | None = None) -> None:
         super().__init__(("127.0.0.1", 0), handler or Handler)
         self.got: list[tuple[str, str, dict[str, str]]] = []
-        self.go_on, self.held = threading.Event(), threading.Event()
+        self.connections: list[socket.socket] = []  # of each request
+        self.go_on, self.held, self.left = threading.Event(), threading.Event(), threading.Event()
         self.late = 0.0  # seconds until a check of its health is answered
         self.checks = 0  # of its health that it was to answer, late or not
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -85,10 +86,16 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.got.append((self.command, self.path, {name.lower(): value for name, value in self.headers.items()}))
+        self.server.connections.append(self.connection)
         asked = json.loads(body or b"{}")
         if asked.get("hold"):
             self.server.held.set()
             self.server.go_on.wait(60)
+        if asked.get("watch"):
+            self.server.held.set()
+            with contextlib.suppress(ConnectionError):
+                assert self.connection.recv(1) == b""
+            self.server.left.set()
         if not asked.get("stream"):
             self.answer(json.dumps({"replica": self.server.server_port}).encode())
             return
@@ -224,6 +231,8 @@ def proxy(running: Gateway) -> Gateway:
         engine.got.clear()
         engine.go_on.clear()
         engine.held.clear()
+        engine.left.clear()
+        engine.connections.clear()
     return running
 
 
@@ -233,7 +242,8 @@ ROUTES = [
     "/v1/models"), ("OPTIONS", CHAT), ("TRACE", CHAT), ("POST", f"/{CHAT}"), ("POST", "/v1//chat/completions"), ("POST",
     "/v1/./chat/completions"), ("POST", f"/x/..{CHAT}"), ("POST", f"{CHAT}/"), ("POST", "/v1/chat%2fcompletions"), ("POST",
     "/v1/%63hat/completions"), ("POST", "/V1/chat/completions"), ("POST", f"{CHAT};x"), ("POST", f"/v1/models/..{CHAT}"), ("POST",
-    "http://engine/invocations"),
+    "http://engine/invocations"), ("POST", "/v1/../invocations"), ("POST", f"/v1/..{CHAT}"), ("POST", "/v1/%2e%2e/invocations"), ("POST",
+    "/v1/%2E/chat/completions"), ("POST", f"/v1/%2e%2e{CHAT}"), ("POST", f"{CHAT}/%2e%2e/%2e%2e/%2e%2e/invocations"),
 ]  # fmt: skip
 
 
@@ -289,6 +299,9 @@ def test_models_are_listed_for_who_has_a_key(proxy: Gateway) -> None:
         (b'{"model": ["org/tiny:1"]}', 404),
         (rb'{"model": "org\/tiny:1"}', 400),
         (rb'{"model": "org\\/tiny:1"}', 404),
+        (b'{"x": ' + b"[" * 19 + b"]" * 19 + b', "model": "org/tiny:1"}', 200),
+        (b'{"x": ' + b"[" * 20 + b"]" * 20 + b', "model": "org/tiny:1"}', 400),
+        (b'{"model": "org/tiny:1", "x": ' + b"[" * 99 + b"]" * 99 + b"}", 200),
         (b'{"messages": ["' + b"x" * 3000 + b'"], "model": "org/tiny:1"}', 200),
         (b'{"messages": ["' + b"x" * BODY + b'"], "model": "org/tiny:1"}', 413),
     ],
@@ -298,9 +311,10 @@ def test_the_model_is_read_from_the_body(proxy: Gateway, body: bytes, status: in
     assert len(proxy.forwarded) == (status == 200)
 
 
-def test_who_escapes_slashes_is_told_so(proxy: Gateway) -> None:
+def test_why_no_model_was_found_is_told(proxy: Gateway) -> None:
     _, body, _ = proxy.ask("POST", CHAT, "rk-good", rb'{"model": "org\/tiny:1"}')
     assert "JSON_UNESCAPED_SLASHES" in body["error"]["message"]
+    assert "nested deeper than 20 levels" in body["error"]["message"]
 
 
 def test_numbers_of_any_size_cost_no_time(proxy: Gateway) -> None:
@@ -388,6 +402,29 @@ def test_a_busy_replica_is_passed_by(proxy: Gateway) -> None:
     assert busy.server_port not in {proxy.chat("rk-good")[1]["replica"] for _ in range(6)}
     busy.go_on.set()
     held.join(60)
+
+
+def test_an_engine_sees_that_who_asked_has_gone(proxy: Gateway) -> None:
+    """Else it computes on for nobody."""
+    connection = HTTPConnection("127.0.0.1", proxy.port, timeout=60)
+    connection.request("POST", CHAT, json.dumps({"model": SERVED, "watch": True}), {"Authorization": "Bearer rk-good"})
+    deadline = time.monotonic() + 60
+    while not any(engine.held.wait(0.05) for engine in proxy.engines):
+        assert time.monotonic() < deadline
+    connection.close()
+    [engine] = [engine for engine in proxy.engines if engine.held.is_set()]
+    assert engine.left.wait(30)
+
+
+def test_no_request_goes_over_a_connection_that_an_engine_may_be_closing(proxy: Gateway) -> None:
+    """It would get no answer: after 5 idle seconds uvicorn closes a connection, whatever is on its way."""
+    connection = HTTPConnection("127.0.0.1", proxy.port, timeout=60)
+    for _ in range(6):
+        connection.request("POST", CHAT, json.dumps({"model": SERVED}), {"Authorization": "Bearer rk-good"})
+        assert connection.getresponse().read()
+        assert proxy.chat("rk-good")[0] == 200
+    used = [used for engine in proxy.engines for used in engine.connections]
+    assert len(used) == len(set(map(id, used))) == 12
 
 
 def test_keys_come_and_go_in_a_running_gateway(proxy: Gateway) -> None:

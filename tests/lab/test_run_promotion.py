@@ -50,7 +50,10 @@ def test_one_replica_is_away_for_as_long_as_the_run_says(
     with load(key) as results:
         run = serve(("inference",), replicas=1, env={"PROMOTED": "alone"})
     assert run.code == 0, run
-    assert [note for stage in run.json["stages"] for note in stage["notes"] if re.fullmatch(r"tiny answered nothing for \d+ s, .*", note)]
+    said = [re.sub(r"\d+ s,", "N s,", note) for stage in run.json["stages"] for note in stage["notes"] if note.startswith("tiny ")]
+    announced, told = "tiny has one replica: it answers nothing while its successor starts", "tiny answered nothing for "
+    assert said == [announced, f"{told}N s, while its only replica was replaced"]
+    assert run.err.index(announced) < run.err.index(told)
     record_property("requests", len(results))
     assert {re.sub(r"\d+$", "N", result) for result in results} == {"", "InternalServerError 503, Retry-After N"}
 

@@ -30,18 +30,24 @@ def one_gpu_each(content: dict[str, Any]) -> None:
 
 
 @pytest.mark.serving  # for its length
-def test_an_update_with_every_gpu_in_use_loses_no_request(key: str, bootstrap: Callable[..., Finished], inventory: Path) -> None:
+def test_an_update_with_every_gpu_in_use_and_its_rollback_lose_no_request(
+    key: str, bootstrap: Callable[..., Finished], inventory: Path, record_property: Any
+) -> None:
     edit(inventory / "hosts.yml", one_gpu_each)
     edit(inventory / "group_vars/all/models.yml", lambda content: content["models"][0].update(env={"UPDATED": "true"}))
     before = replicas()
     with one_gpu(*GPU_HOSTS), load(key) as results:
         update = bootstrap("--inventory", str(inventory), "--only", "inference", "--only", "verify", "--json")
-        after = replicas()
-    assert update.code == 0, update
+        after, updated = replicas(), len(results)
+        assert update.code == 0, update
+        rollback = bootstrap("--inventory", str(inventory), "model", "rollback", MODEL["name"])
+        back = replicas()
+    assert rollback.code == 0, rollback
     assert update.json["verdict"]["green"]
-    assert sorted(after.values()) == GPU_HOSTS
-    assert after.keys().isdisjoint(before)
-    assert len(results) > CLIENTS
+    assert sorted(after.values()) == sorted(back.values()) == GPU_HOSTS
+    assert len({*before, *after, *back}) == 3 * len(GPU_HOSTS)
+    assert len(results) - updated > CLIENTS < updated
+    record_property("requests", len(results))
     assert [result for result in results if result] == []
 
 

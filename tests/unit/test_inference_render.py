@@ -161,3 +161,18 @@ def test_the_deployed_release_is_the_declared_one(found: dict[str, Any], problem
 )
 def test_why_the_operator_is_not_ready(policy: dict[str, Any] | None, problem: str) -> None:
     assert operator.policy_problem(policy) == problem
+
+
+def test_engines_are_reached_from_their_own_namespace_alone_and_reach_dns_alone() -> None:
+    """A peer without a namespaceSelector is one of the policy's own; a rule without peers lets anybody in, or out."""
+    meta = {"podSelector": {"matchLabels": {"app.kubernetes.io/component": "inference"}}, "policyTypes": ["Ingress", "Egress"]}
+    peers = [{"podSelector": {"matchLabels": {"app.kubernetes.io/component": component}}} for component in ("gateway", "monitoring")]
+    dns = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    }
+    assert inference.network_policy()["metadata"]["namespace"] == "llm"
+    assert inference.network_policy()["spec"] == meta | {
+        "ingress": [{"from": peers, "ports": [{"protocol": "TCP", "port": 8000}]}],
+        "egress": [{"to": [dns], "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}],
+    }

@@ -29,6 +29,7 @@ def server(name: str, state: str = "") -> k3s.Server:
         ("server", {"kubelet-arg": "a=b"}, ["kubelet-arg takes a list, not 'a=b'"]),
         ("server", {"cluster-cidr": ["10.0.0.0/8"]}, ["cluster-cidr takes one value, not ['10.0.0.0/8']"]),
         ("server", {"cluster-init": True}, ["cluster-init is set by the group k3s_server; leave it out"]),
+        ("server", {"cluster-domain": "x"}, ["cluster-domain is set by the role itself; leave it out"]),  # the gateway knows one only
         ("agent", {"token": "x"}, ["token is set by k3s_server_token; leave it out"]),
         ("agent", {"node-taint+": ["x"]}, ["node-taint+ is set by gpu_taint; leave it out"]),
     ],

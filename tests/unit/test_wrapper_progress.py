@@ -60,6 +60,7 @@ def test_plain_lines() -> None:
     show(console)
     assert [line[9:] for line in screen(console).splitlines()] == [
         "start       host       on a, b",
+        "note        host       b was away for 5 s",
         "failed      host        1:05  2 hosts  b failed  1 changed",
         "skipped     nodes      no hosts in k3s_agent",
     ]

@@ -18,9 +18,11 @@ PERIOD = 60  # seconds over which a client's requests are counted
 ROUTES = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 MODELS = "/v1/models"
 UNAVAILABLE, AGAIN = (503, "No replica of this model is ready.", "unavailable"), {"Retry-After": "30"}
+# json_query stops at MJSON_MAX_DEPTH, also in what stands before the model.
 NO_MODEL = (
     "The body is no JSON object with a model, or has a backslash before a slash in the name of it: "
-    "write the slash alone (in PHP: JSON_UNESCAPED_SLASHES)."
+    "write the slash alone (in PHP: JSON_UNESCAPED_SLASHES); or what is nested deeper than 20 levels stands before it: "
+    "write the model first."
 )
 BEARER = {"WWW-Authenticate": "Bearer"}
 LISTING = '{"object": "list", "data": [%[var(txn.list),rtrim(\',\')]]}'
@@ -85,6 +87,8 @@ def _defaults(settings: Settings) -> list[str]:
         "mode http",
         "log global",
         "option http-no-delay",  # each piece of a stream goes on at once
+        "option abortonclose",  # an engine is told that who asked has gone; it would compute on for nobody (default since 3.3)
+        "option http-server-close",  # uvicorn closes a connection after 5 idle seconds: a request that meets it there would get no answer
         "timeout connect 5s",
         "timeout check 5s",  # without it a check would end after its interval, and a busy engine with it
         "timeout http-request 30s",

@@ -34,6 +34,7 @@ LISTS = frozenset(key.rstrip("*") for key in (_NODE + _SERVER).split() if key.en
 OWNED: dict[str, str] = {
     "agent-token": "k3s_server_agent_token",
     "agent-token-file": "k3s_server_agent_token",
+    "cluster-domain": "the role itself",
     "cluster-init": "the group k3s_server",
     "cluster-reset": "a restore by hand",
     "cluster-reset-restore-path": "a restore by hand",
