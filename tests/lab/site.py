@@ -23,7 +23,7 @@ OF_THE_LAB = (
 
 
 def fill_in(site: Path) -> None:
-    """A copy of the template; the cluster is there already, so that its secrets are those of the lab's state."""
+    """A copy of the template, but for the digests that `lock` records; the cluster is there already, so that its secrets are those of the lab's state."""
     for name, answers in ANSWERS.items():
         left = iter(answers)
         (site / name).write_text(re.sub(PLACEHOLDER, lambda _, left=left: next(left), (site / name).read_text()))
@@ -40,4 +40,3 @@ def fill_in(site: Path) -> None:
     file = site / "group_vars/all/zz_own.yml"
     file.touch(0o600)
     file.write_text(yaml.safe_dump(own))
-    shutil.copy(INVENTORY / "artifacts.lock.yml", site)

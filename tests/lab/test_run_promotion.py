@@ -78,11 +78,13 @@ BAD: dict[str, tuple[str, tuple[str, ...], dict[str, Any], str]] = {
     "flipped-bytes": (f'python3 -c "{TURN}" model-00001-of-00002.safetensors', BOTH, {"revision": BROKEN}, WRONG),
     "wrong-chat-template": ("echo nothing of it >chat_template.jinja", BOTH, {"revision": BROKEN}, WRONG),
     "a-revision-that-the-hub-has-not": ("rm -r $PWD", ("models",), {"revision": BROKEN}, BROKEN),
+    "an-answer-that-comes-late": ("true", ("inference",), {"golden_seconds": 0.001}, "golden_seconds is 0.001"),
     "an-argument-that-crashes": ("true", ("inference",), {"extra_args": ["--tokenizer=/none"]}, "crashes again and again"),
 }
 
 
-LONG = ("wrong-chat-template", "an-argument-that-crashes")  # minutes each; the first is shown by the same probe as flipped bytes
+# Minutes each; the first two are shown by the same probe as flipped bytes.
+LONG = ("wrong-chat-template", "an-answer-that-comes-late", "an-argument-that-crashes")
 
 
 @pytest.mark.parametrize("bad", [pytest.param(bad, marks=[pytest.mark.serving] if bad in LONG else []) for bad in BAD])

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.lab
 def test_the_filled_in_template_turns_green(cluster: str, bootstrap: Callable[..., Finished], tmp_path: Path, state: str) -> None:
     site = shutil.copytree(ROOT / "inventories/site", tmp_path / "site")
     fill_in(site)
+    lock = bootstrap("--inventory", str(site), "lock", XDG_STATE_HOME=state)
+    assert lock.code == 0, lock
     run = bootstrap("--inventory", str(site), "--json", XDG_STATE_HOME=state)
     assert run.code == 0, run
     assert run.json["verdict"]["green"]
