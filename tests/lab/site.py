@@ -23,7 +23,7 @@ OF_THE_LAB = (
 
 
 def fill_in(site: Path) -> None:
-    """A copy of the template, but for the digests that `lock` records; the cluster is there already, so that its secrets are those of the lab's state."""
+    """A copy of the template, but for the digests, which `lock` records. The cluster is there already: its secrets are the lab's."""
     for name, answers in ANSWERS.items():
         left = iter(answers)
         (site / name).write_text(re.sub(PLACEHOLDER, lambda _, left=left: next(left), (site / name).read_text()))
