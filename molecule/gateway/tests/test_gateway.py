@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.rackstart.cluster.plugins.module_utils import gateway_client
+from ansible_collections.rackstart.cluster.plugins.module_utils import certificates, gateway_client
 from testinfra.host import Host
 
 ROOT = Path(__file__).parents[3]
@@ -93,3 +93,19 @@ def test_a_certificate_that_is_not_there_is_missed(converge: Callable[..., tuple
     code, said = converge(gateway_certificate="/none.crt", gateway_certificate_key="/none.key")
     assert code != 0
     assert "/none.crt with /none.key cannot be read" in said
+
+
+def test_a_certificate_of_the_user_is_served_and_the_roles_own_again(converge: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    authority, server = certificates.made({}, {}, [str(ADDRESS["host"])])
+    texts = {"ca.pem": authority["tls.crt"], "chain.pem": server["tls.crt"] + authority["tls.crt"], "key.pem": server["tls.key"]}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    theirs: gateway_client.Address = {**ADDRESS, "ca": [f"{tmp_path}/ca.pem"]}
+    pair = {"gateway_certificate": f"{tmp_path}/chain.pem", "gateway_certificate_key": f"{tmp_path}/key.pem"}
+    code, said = converge(**pair, gateway_ca_certificates=theirs["ca"])
+    assert code == 0, said
+    assert gateway_client.refusals(theirs, 30) == dict.fromkeys(gateway_client.KEYS, "HTTP 401")
+    assert "HTTP" not in str(gateway_client.refusals(ADDRESS, 30))
+    code, said = converge()
+    assert code == 0, said
+    assert gateway_client.refusals(ADDRESS, 30) == dict.fromkeys(gateway_client.KEYS, "HTTP 401")
