@@ -23,8 +23,6 @@ def show(console: Console, output: Console, project: Project, request: Request, 
         doctor.show(output, outcome.checks, every=request.command == "doctor")
     if request.command == "check":
         _show_changes(output, outcome.results)
-    for note in (note for result in outcome.results for note in result.events.notes):
-        output.print(f"note: {note}")
     if outcome.verdict:
         verdict.show(output, outcome.verdict, outcome.key)
     if request.command == "run" and not outcome.error:

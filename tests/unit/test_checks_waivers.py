@@ -124,6 +124,13 @@ def test_what_k3s_itself_holds_is_free(look: Look) -> None:
     assert [entry for entry in checks.judge(look) if not entry["ok"]] == []
 
 
+def test_a_server_that_waits_for_its_peers_holds_its_own_ports(look: Look) -> None:
+    seen = look["hosts"]["server-1"]["probe"]
+    seen["k3s"] |= {"active": False, "unit": "k3s.service"}
+    seen["ports_listening"] = [{"protocol": "tcp", "port": 6443, "process": "k3s", "unit": "k3s.service"}]
+    assert [entry for entry in checks.judge(look) if not entry["ok"]] == []
+
+
 @pytest.mark.parametrize(("backend", "process", "unit"), [("ganesha", "main", "nfs-ganesha.service"), ("kernel", "", "")])
 def test_an_nfs_server_may_hold_its_port(look: Look, backend: str, process: str, unit: str) -> None:
     look["storage"]["backend"] = backend

@@ -197,6 +197,7 @@ def test_ubuntus_newer_kernels_are_followed_where_the_host_follows_them(
         ("debian", {"nvidia-fabricmanager": ["580.82.07-1"]}, "Fabric Manager 580.82.07-1 beside driver 580.95.05"),
         ("rhel", {"nvidia-fabricmanager": ["580.95.05-1"], "nvlsm": ["2025.06-1"]}, "already there"),
         ("ubuntu", {"nvidia-fabricmanager-580": ["580.95.05-1"]}, "already there"),
+        ("ubuntu", {nvidia_driver.FABRIC_MANAGER: ["580.95.05-1"]}, "already there"),
         ("ubuntu", {"nvidia-utils-580-server": ["580.95.05-1"]}, "driver 580.173.02-1, open kernel modules, Fabric Manager"),
         ("debian", {"nvidia-kernel-open-dkms": ["580.95.05-1"]}, "driver 580.173.02-1, open kernel modules, Fabric Manager"),
     ],

@@ -69,9 +69,14 @@ def _ports(name: str, host: dict[str, Any], probe: dict[str, Any]) -> Iterator[F
     taken = [
         f"{item['port']} by {item['process']}"
         for item in probe["ports_listening"]
-        if item["protocol"].startswith("tcp") and item["port"] in wanted and not probe["k3s"]["active"]
+        if item["protocol"].startswith("tcp") and item["port"] in wanted and not (probe["k3s"]["active"] or _own(item, probe))
     ]
     yield finding("ports.free", name, not taken, told(taken, "free"), ports=told(wanted))
+
+
+def _own(item: dict[str, Any], probe: dict[str, Any]) -> bool:
+    """Whether the k3s that is here holds the port: a server that waits for its peers does not count as active yet."""
+    return bool(item.get("unit")) and item["unit"] == probe["k3s"]["unit"]
 
 
 def _one_cluster(look: Look) -> Iterator[Finding]:

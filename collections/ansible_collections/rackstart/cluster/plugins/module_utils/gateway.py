@@ -1,6 +1,6 @@
 """HAProxy's configuration of the gateway: who may ask which model, and where that is served. Pure functions.
 
-Maps and rules are those of HAProxy 2.6 and later (https://docs.haproxy.org/2.6/configuration.html).
+Maps and rules are those of HAProxy 3.0 (https://docs.haproxy.org/3.0/configuration.html).
 """
 
 from __future__ import annotations

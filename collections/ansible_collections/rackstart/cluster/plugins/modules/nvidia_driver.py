@@ -125,6 +125,7 @@ cordoned:
 
 CORDONED = "/var/lib/rackstart/cordoned"  # the playbook's note that it, and nobody else, has cordoned the node
 BLACKLIST = "etc/modprobe.d/rackstart-nouveau.conf"
+FABRIC_MANAGER = "nvidia-fabricmanager"  # in NVIDIA's own repositories, which a driver of Ubuntu's may have come from too
 FAMILY = {"rocky": "rhel", "almalinux": "rhel"}
 QUERIES = {
     "apt": ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package} ${Version} ${db:Status-Want}\\n"],
@@ -230,7 +231,8 @@ def main() -> None:
         module.fail_json(msg=f"The packages of the driver are not known for {host['os']['name']}, only for {names}.")
 
     found = installed(table["manager"], driver.globs(table))
-    there, devices = present(table, look, found), [gpu["device_id"] for gpu in look["pci_gpus"]]
+    there = present(table, look, found | installed(table["manager"], [FABRIC_MANAGER]))
+    devices = [gpu["device_id"] for gpu in look["pci_gpus"]]
     plan = driver.resolve(devices, params["version"], params["modules"], there, bool(probe_health.switches()))
     if not plan["ok"]:
         module.fail_json(msg=f"{plan['seen'][:1].upper()}{plan['seen'][1:]}: {plan['remedy']}.", plan=plan)
