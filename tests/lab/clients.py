@@ -47,7 +47,7 @@ def load(key: str) -> Iterator[list[str]]:
         with openai(key) as client:
             while not ended.is_set():
                 results.append(answer := streamed(client))
-                ended.wait(1 if answer else 0.1)  # whoever comes again at once keeps a new replica from the processor it starts on
+                ended.wait(1 if answer else 0.5)  # whoever comes again at once keeps a new replica from the processor it starts on
 
     clients = [threading.Thread(target=stream, daemon=True) for _ in range(CLIENTS)]
     for client in clients:
