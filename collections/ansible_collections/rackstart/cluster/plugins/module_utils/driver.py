@@ -164,7 +164,8 @@ def flavour(kernel: str) -> str:
     return re.sub(r"^[^-]*-(\d+-)?", "", kernel)
 
 
-def globs(table: dict[str, Any], parts: tuple[str, ...] = (*DRIVER, "nvswitch", "nvlink5")) -> list[str]:
-    """With wildcards, every package of these parts that some plan asks for."""
-    names = {name for kind in ("pinned", "floating") for part in parts for name in table[kind].get(part, [])}
+def globs(table: dict[str, Any], parts: tuple[str, ...] = ()) -> list[str]:
+    """With wildcards, every package that some plan asks for; parts: of these alone."""
+    kinds = (table[kind] for kind in ("pinned", "floating"))
+    names = {name for kind in kinds for part, own in kind.items() if not parts or part in parts for name in own}
     return sorted(name.format(branch="[0-9]*", kernel="*", flavour="*") for name in names)
