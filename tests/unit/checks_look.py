@@ -44,8 +44,8 @@ def probe(name: str, address: str, slots: tuple[str, ...]) -> dict[str, Any]:
         "disks": {path: disk() for path in ("/var/lib", "/var/lib/rancher", "/srv/models")}, "store": {}, "read_speed": None,
         "exports": [], "mounts": [], "urls": {MIRROR: "200"}, "connects": {},
         "k3s": {
-            "active": False, "version": "v1.34.3+k3s1", "server_url": "", "ca_sha256": None, "others": [], "containerd_templates": [],
-            "toolkit": [],
+            "active": False, "used": [], "version": "v1.34.3+k3s1", "server_url": "", "ca_sha256": None, "others": [],
+            "containerd_templates": [], "toolkit": [],
         },
         "interfaces": [{"name": "eno1", "mtu": 9000, "speed": 25000, "addresses": [address]}],
         "routes": [{"to": "0.0.0.0/0", "device": "eno1"}, {"to": "192.0.2.0/24", "device": "eno1"}],
@@ -67,7 +67,8 @@ def host(name: str, address: str, groups: list[str], slots: tuple[str, ...] = ()
     gpus = {"labels": {"gpu": "true"}, "taints": [{"key": "nvidia.com/gpu"}]} if slots else {"labels": {}, "taints": []}
     seen = probe(name, address, slots)
     return {
-        "probe": seen, "reason": "", "address": address, "groups": groups, "gpu_count": len(slots), "gpu_memory_mib": 40960, **gpus,
+        "probe": seen, "reason": "", "address": address, "port": 22, "groups": groups, "gpu_count": len(slots),
+        "gpu_memory_mib": 40960, **gpus,
     }  # fmt: skip
 
 
@@ -86,6 +87,7 @@ def good() -> dict[str, Any]:
             "gpu-2": host("gpu-2", "192.0.2.22", ["k3s_agent", "gpu"], SLOTS),
         },
         "servers": ["server-1"],
+        "doors": {"server-1": ""},
         "addresses": ["192.0.2.11", "192.0.2.21", "192.0.2.22"],
         "models": [model],
         "model_options": INFERENCE["inference_models"]["options"],

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 import yaml
@@ -109,6 +110,13 @@ def test_a_hub_that_refuses_keeps_its_status(server: Any) -> None:
 
 def test_a_hub_that_is_not_there_says_why() -> None:
     assert "refused" in checks_outside.size("http://127.0.0.1:9", "", MODEL)["error"]
+
+
+def test_a_server_is_heard_from_where_it_answers_or_refuses(server: Any) -> None:
+    door = {"address": "127.0.0.1", "groups": ["k3s_server"]}
+    hosts = {"up": door | {"port": server.server_port}, "down": door | {"port": 9}, "agent": door | {"groups": ["k3s_agent"]}}
+    assert checks_outside.doors(hosts | {"away": door | {"address": "server.invalid", "port": 22}}) == {"up": "", "down": "", "away": ANY}
+    assert checks_outside.doors({"away": door | {"address": "server.invalid", "port": 22}})["away"]
 
 
 def test_any_answer_of_the_mirror_will_do(server: Any) -> None:

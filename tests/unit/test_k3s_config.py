@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from ansible_collections.rackstart.cluster.plugins.filter.k3s import k3s_join
 from ansible_collections.rackstart.cluster.plugins.module_utils import k3s
+from ansible_collections.rackstart.cluster.plugins.modules import k3s_state
 
 FOUNDED = "cluster-init: true\n"
 JOINED = "server: https://10.0.0.2:6443\n"
@@ -148,11 +152,41 @@ def test_a_second_cluster_is_never_founded(case: str, mode: str, servers: list[k
         k3s.join(mode, "s1", False, "", servers)
 
 
+@pytest.mark.parametrize(("mode", "other"), [("server", "k3s-agent"), ("agent", "k3s")])
+def test_a_host_whose_part_has_changed_is_left_alone(mode: str, other: str) -> None:
+    own = {"datadir": False, "config": "", "answering": ["s1"], "other": other}
+    asked = [{"item": "s1", "ready": True, "datadir": True}]
+    problem = k3s_join(own, mode, "a1", {"s1": "10.0.0.1"}, asked)["problem"]
+    assert problem.startswith(f"a1 is to be a k3s {mode}, but {other} runs there")
+    assert k3s_join(own | {"other": ""}, mode, "a1", {"s1": "10.0.0.1"}, asked)["problem"] == ""
+
+
 def test_a_dry_run_tells_what_the_real_one_would_do() -> None:
     servers = [server("s1"), server("s2")]
     assert k3s.join("server", "s1", False, "", servers, dry=True)["config"] == {"cluster-init": True}
     assert k3s.join("server", "s2", False, "", servers, dry=True)["config"] == {"server": "https://10.0.0.1:6443"}
     assert k3s.join("agent", "a1", False, "", servers, dry=True)["config"] == {"server": "https://10.0.0.1:6443"}
+
+
+class Pong(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"pong")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_what_answers_in_the_rack_is_asked_without_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.0/8")  # which urllib does not know as a network
+    with HTTPServer(("127.0.0.1", 0), Pong) as answering:
+        threading.Thread(target=answering.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{answering.server_port}/ping"
+        assert [k3s_state.says(url, b"pong"), k3s_state.says(url, b"ok")] == [True, False]
+        answering.shutdown()
+    assert not k3s_state.says(url, b"pong")
 
 
 @pytest.mark.parametrize("mirror", ["http://m", "http://m/", "https://m:8443/proxy", "https://m:8443/proxy/"])

@@ -117,6 +117,15 @@ def test_k3s_is_described_by_its_files(tmp_path):
     assert len(seen["binary_sha256"]) == 64
 
 
+def test_of_two_units_of_k3s_the_one_in_use_counts(tmp_path):
+    lay(tmp_path, {"etc/systemd/system/k3s.service": "", "etc/systemd/system/k3s-agent.service": ""})
+    assert (probe_k3s.k3s(tmp_path)["unit"], probe_k3s.k3s(tmp_path)["used"]) == ("k3s.service", [])
+    wants = tmp_path / "etc/systemd/system/multi-user.target.wants"
+    wants.mkdir()
+    (wants / "k3s-agent.service").symlink_to("../k3s-agent.service")
+    assert (probe_k3s.k3s(tmp_path)["unit"], probe_k3s.k3s(tmp_path)["used"]) == ("k3s-agent.service", ["k3s-agent.service"])
+
+
 def test_published_revisions_are_told_from_missing_ones(tmp_path):
     lay(tmp_path, {"org/m/rev/MANIFEST.sha256": "0" * 64 + "  config.json\n"})
     there, missing = str(tmp_path / "org/m/rev"), str(tmp_path / "org/m/other")

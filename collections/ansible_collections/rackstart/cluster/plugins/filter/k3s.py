@@ -27,6 +27,7 @@ def k3s_join(
         for server, address in servers.items()
     ]
     try:
+        k3s.refuse_other(name, mode, own["other"])
         return k3s.join(mode, name, bool(own["datadir"]), own["config"], seen, dry) | {"problem": ""}
     except k3s.JoinError as error:
         return {"config": {}, "via": "", "problem": str(error)}

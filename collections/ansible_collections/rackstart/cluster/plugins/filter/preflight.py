@@ -15,6 +15,7 @@ def looks(hosts: list[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
                 "probe": look.get("probe") or {},
                 "reason": host.get("rackstart_refused") or (look.get("msg") if not look.get("probe") else "") or "",
                 "address": host["ansible_host"],
+                "port": int(host.get("ansible_port") or 22),
                 "groups": list(host["group_names"]),
                 "gpu_count": int(host.get("gpu_count") or 0),
                 "gpu_memory_mib": int(host.get("gpu_memory_mib") or 0),

@@ -23,6 +23,7 @@ def check(look: Look) -> Iterator[Finding]:
         problems = config_problems(config, mode)
         yield finding("k3s.config", f"k3s_{mode}_config", not problems, "; ".join(problems) or told(config))
     for name, host, probe in probed(look, *NODES):
+        yield from _part(name, host, probe)
         yield from _left_behind(name, probe, look)
         yield from _version(name, probe, look)
         yield from _cgroups(name, probe, look)
@@ -34,6 +35,13 @@ def version(text: str) -> tuple[int, int, int]:
     """(1, 34, 4) of v1.34.4+k3s1; what is no version is (0, 0, 0)."""
     parts = re.match(r"v?(\d+)\.(\d+)\.(\d+)", text or "")
     return (int(parts[1]), int(parts[2]), int(parts[3])) if parts else (0, 0, 0)
+
+
+def _part(name: str, host: dict[str, Any], probe: dict[str, Any]) -> Iterator[Finding]:
+    """A server that runs an agent's k3s, or the other way round; join() in k3s.py refuses it too, for a playbook that is run by itself."""
+    wanted = "k3s.service" if "k3s_server" in host["groups"] else "k3s-agent.service"
+    others = [unit for unit in probe["k3s"]["used"] if unit != wanted]
+    yield finding("k3s.part", name, not others, told(others), unit=wanted)
 
 
 def _left_behind(name: str, probe: dict[str, Any], look: Look) -> Iterator[Finding]:

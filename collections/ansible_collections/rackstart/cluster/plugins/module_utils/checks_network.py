@@ -28,6 +28,9 @@ def check(look: Look) -> Iterator[Finding]:
         if set(host["groups"]) & set(NODES):
             yield from _place(name, host, probe)
     yield from _mtu(look)
+    for name, _, _ in probed(look, "k3s_server"):
+        problem = look["doors"].get(name)
+        yield finding("network.controller", name, None if problem is None else not problem, problem or "it answers")
 
 
 def is_ip(text: str) -> bool:

@@ -1,8 +1,9 @@
-"""What preflight asks outside, from the controller: the mirror, each artifact's address, and the hub about each model."""
+"""What preflight asks outside, from the controller: the servers, the mirror, each artifact's address, and the hub about each model."""
 
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import urllib.error
 import urllib.request
@@ -54,6 +55,22 @@ def head(url: str, **headers: str) -> int:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
+
+
+def doors(hosts: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Why nothing is heard from each server's port of ssh, asked from here as its API will be; "" where it answers or refuses."""
+    servers = {name: (host["address"], host["port"]) for name, host in hosts.items() if "k3s_server" in host["groups"]}
+    return _together(_silence, servers)
+
+
+def _silence(door: tuple[str, int]) -> str:
+    try:
+        socket.create_connection(door, timeout=PATIENCE / 2).close()
+    except ConnectionRefusedError:
+        return ""
+    except OSError as problem:
+        return str(problem)
+    return ""
 
 
 def _authorization(token: str) -> dict[str, str]:

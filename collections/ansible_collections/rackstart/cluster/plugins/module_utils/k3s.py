@@ -51,6 +51,9 @@ OWNED: dict[str, str] = {
 }
 
 
+CHANGE = "Put it back into its old group, or let it go first (docs/operations.md, A host's part in the cluster changes), and run again."
+
+
 class JoinError(Exception):
     """A host that must not start k3s now; the message says why and what to do."""
 
@@ -93,6 +96,15 @@ def _read(text: str) -> dict[str, t.Any]:
 
 def _url(server: Server) -> str:
     return f"https://{server['address']}:6443"
+
+
+def refuse_other(name: str, mode: str, other: str) -> None:
+    """Raises JoinError for a host on which k3s is what the inventory no longer says, since its Node, pods and etcd's member would be lost.
+
+    other: unit of the other kind that runs there or is enabled, or nothing.
+    """
+    if other:
+        raise JoinError(f"{name} is to be a k3s {mode}, but {other} runs there or is enabled. {CHANGE}")
 
 
 def join(mode: str, name: str, datadir: bool, current: str, servers: list[Server], dry: bool = False) -> dict[str, t.Any]:

@@ -15,21 +15,26 @@ OTHERS = {
     "k0s": "var/lib/k0s",
 }
 CA = "var/lib/rancher/k3s/server/tls/server-ca.crt"
+SYSTEMD = "etc/systemd/system"
 TEMPLATES = "var/lib/rancher/k3s/agent/etc/containerd"
 TOOLKIT = "usr/local/nvidia/toolkit"  # where an operator installs NVIDIA's toolkit; k3s looks for runtimes there first
 
 
 def k3s(root: Path = ROOT) -> dict[str, Any]:
-    """The k3s that is here: unit (None where there is none), whether it runs, binary's SHA-256, version, keys of config.yaml and the
-    server it names, SHA-256 of the cluster's authority on a server with data, templates of containerd, runtimes of an operator's own
-    toolkit, other Kubernetes."""
-    units = [name for name in ("k3s.service", "k3s-agent.service") if (root / "etc/systemd/system" / name).exists()]
+    """The k3s that is here: unit (None where there is none), whether it runs, units in use (running or enabled), binary's SHA-256,
+    version, keys of config.yaml and the server it names, SHA-256 of the cluster's authority on a server with data, templates of
+    containerd, runtimes of an operator's own toolkit, other Kubernetes."""
+    units = [name for name in ("k3s.service", "k3s-agent.service") if (root / SYSTEMD / name).exists()]
+    running = [name for name in units if run("systemctl", "is-active", name)[0] == 0]
+    used = [name for name in units if name in running or (root / SYSTEMD / "multi-user.target.wants" / name).is_symlink()]
+    unit = next(iter(used or units), None)  # a host whose part in the cluster has changed keeps the file of the other
     config = text(root / "etc/rancher/k3s/config.yaml")
     binary = root / "usr/local/bin/k3s"
     version = re.search(r"v\d\S+", run(str(binary), "--version")[1]) if binary.exists() else None
     return {
-        "unit": units[0] if units else None,
-        "active": bool(units) and run("systemctl", "is-active", units[0])[0] == 0,
+        "unit": unit,
+        "active": unit in running,
+        "used": used,
         "binary_sha256": sha256(binary) if binary.exists() else None,
         "version": version.group(0) if version else None,
         "config_keys": re.findall(r"^([a-z0-9-]+\+?):", config, re.M),

@@ -7,6 +7,7 @@ import ssl
 import time
 import urllib.request
 from contextlib import suppress
+from http.client import HTTPException
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -81,9 +82,17 @@ voter:
   description: The node's condition EtcdIsVoter is True.
   type: bool
   returned: always
-up:
-  description: A server's API is ready and it votes in etcd; an agent's unit has started.
+kubelet:
+  description: The kubelet of this host answers that it is healthy.
   type: bool
+  returned: always
+up:
+  description: A server's API is ready and it votes in etcd; an agent's unit runs, and its kubelet is healthy.
+  type: bool
+  returned: always
+other:
+  description: The other unit, k3s or k3s-agent, where it runs here or is enabled, else nothing.
+  type: str
   returned: always
 kubeconfig:
   description: Text of k3s.yaml, empty without one.
@@ -103,6 +112,7 @@ answering:
 DATA = {"k3s": "/var/lib/rancher/k3s/server/db/etcd", "k3s-agent": "/var/lib/rancher/k3s/agent/client-kubelet.crt"}
 CONFIG = Path("/etc/rancher/k3s/config.yaml")
 KUBECONFIG = Path("/etc/rancher/k3s/k3s.yaml")
+KUBELET = "http://127.0.0.1:10248/healthz"
 
 
 def kubectl(module: AnsibleModule, *arguments: str) -> str:
@@ -114,13 +124,16 @@ def kubectl(module: AnsibleModule, *arguments: str) -> str:
     return out.strip() if return_code == 0 else ""
 
 
-def answers(address: str) -> bool:
-    """The supervisor on this address answers /ping. Nothing secret is sent, and the certificate is checked by k3s when it joins."""
-    context = ssl._create_unverified_context()
+def says(url: str, word: bytes) -> bool:
+    """What answers on an address of the rack says the word. Nothing secret is sent, and the certificate is checked by k3s when it joins.
+
+    No proxy is asked: urllib knows no networks in the no_proxy that sudo may take from /etc/environment.
+    """
+    secure = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
     try:
-        with urllib.request.urlopen(f"https://{address}:6443/ping", timeout=5, context=context) as response:
-            return response.read() == b"pong"
-    except OSError:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({}), secure).open(url, timeout=5) as response:
+            return response.read() == word
+    except (OSError, HTTPException):
         return False
 
 
@@ -135,8 +148,10 @@ def holder(address: str) -> str:
 def look(module: AnsibleModule) -> dict:
     """The state of k3s now."""
     unit, node = module.params["unit"], module.params["node"]
-    state = show(module, [unit], ("ActiveState",))[0]["ActiveState"]
-    active = state in RUNNING
+    other = next(name for name in DATA if name != unit)
+    own, others = show(module, [unit, other], ("ActiveState", "UnitFileState"))
+    active = own["ActiveState"] in RUNNING
+    kubelet = active and says(KUBELET, b"ok")
     ready = unit == "k3s" and KUBECONFIG.exists() and kubectl(module, "get", "--raw=/readyz") == "ok"
     condition = '-o=jsonpath={.status.conditions[?(@.type=="EtcdIsVoter")].status}'
     voter = ready and bool(node) and kubectl(module, "get", "node", node, condition) == "True"
@@ -146,7 +161,9 @@ def look(module: AnsibleModule) -> dict:
         "config": CONFIG.read_text() if CONFIG.exists() else "",
         "ready": ready,
         "voter": voter,
-        "up": voter if unit == "k3s" else state == "active",
+        "kubelet": kubelet,
+        "up": voter if unit == "k3s" else kubelet,
+        "other": other if others["ActiveState"] in RUNNING or others["UnitFileState"] == "enabled" else "",
     }
 
 
@@ -172,7 +189,7 @@ def main() -> None:
         module.fail_json(msg=f"k3s is not up after {wait} s.", **state)
     if module.params["kubeconfig"]:
         state["kubeconfig"] = KUBECONFIG.read_text() if KUBECONFIG.exists() else ""
-    answering = [name for name, address in module.params["servers"].items() if answers(address)]
+    answering = [name for name, address in module.params["servers"].items() if says(f"https://{address}:6443/ping", b"pong")]
     module.exit_json(changed=False, answering=answering, interface=holder(module.params["address"]), **state)
 
 

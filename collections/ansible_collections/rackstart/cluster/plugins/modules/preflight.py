@@ -21,8 +21,8 @@ description:
     list of those that stop a run. Changes nothing on any host.
 options:
   look:
-    description: "What C(checks.judge) takes, but for what is found here: sizes, arguments, quantizations, unlocked, mirror, artifacts,
-      certificate, k3s_version, token and today."
+    description: "What C(checks.judge) takes, but for what is found here: sizes, arguments, quantizations, unlocked, doors, mirror,
+      artifacts, certificate, k3s_version, token and today."
     type: dict
     required: true
   artifacts_file:
@@ -120,6 +120,7 @@ def main() -> None:
         "unlocked": artifacts.problems(declared, lock),
         "arguments": engine["arguments"],
         "quantizations": engine["quantization"],
+        "doors": checks_outside.doors(params["look"]["hosts"]),
         "mirror": checks_outside.mirror(params["mirror"]),
         "artifacts": checks_outside.reach(checks_outside.addresses(declared, lock, params["mirror"])),
         "sizes": checks_outside.sizes(params["hub"], params["token"], checks_models.complete(params["look"]["models"])),
