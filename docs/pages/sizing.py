@@ -65,7 +65,7 @@ TAIL = """
 another each time would restart every replica. Preflight measures, and names the number to write when the declared one is too small.
 
 The table of the arguments that `extra_args` may hold, and of the compute capabilities that quantizations ask for, is printed by the pinned
-vLLM's own parser and classes (`lab/engine/arguments.py`); a test compares them.
+vLLM's own parser and classes (`lab/engine/arguments.py`); a test compares them. It knows `auto-round`, which vLLM takes for `inc`.
 
 Tests hold all of this against [configurations that people posted](../tests/unit/sizing_cases/), each with its thread."""
 
