@@ -29,6 +29,7 @@ LLAMA = good()["models"][0]
 OF_VLLM = ("dtype", "extra_args")
 OLLAMA = {key: value for key, value in LLAMA.items() if key not in OF_VLLM} | {"engine": "ollama", "file": "llama-q8_0.gguf"}
 ON_CPU = OLLAMA | {"gpus_per_replica": 0, "node_selector": {}}
+WIDE = LLAMA | {"name": "wide", "served_name": "wide", "gpus_per_replica": 2}
 SIZE = {"store": 16 << 30, "weights": 15 << 30}
 
 
@@ -335,6 +336,17 @@ def test_room_that_somebody_asks_for_beyond_the_images_is_asked_for(look: Look) 
     change = {"hosts/gpu-1/probe/k3s/version": None, "min_free_mib": {"/var/lib/rancher": 200000}}
     (entry,) = [entry for entry in judged(look, change) if (entry["id"], entry["target"]) == ("disk.free", "gpu-1")]
     assert "200000" in entry["expected"]
+
+
+@pytest.mark.parametrize(
+    ("model", "least"), [(LLAMA, 164), (WIDE, 186), (WIDE | {"gpus_per_replica": 8}, 204), (OLLAMA | {"gpus_per_replica": 2}, 157)]
+)
+def test_a_memory_limit_grows_with_the_processes_of_a_replica(look: Look, model: Look, least: int) -> None:
+    weights = {"sizes": {model["name"]: SIZE | {"weights": 140 << 30}}}
+    for limit, ok in ((least, True), (least - 1, False)):
+        found = judged(look, weights | {"models": [model | {"resources": {"limits": {"memory": f"{limit}Gi"}}}]})
+        (entry,) = [entry for entry in found if entry["id"] == "model.memory_limit"]
+        assert (entry["ok"], entry["expected"]) == (ok, f"{least}Gi, for the weights to be read ahead")
 
 
 @pytest.mark.parametrize("name", ["a" * 46, "gateway-a", "checks-a", "a-vllm"])
