@@ -55,9 +55,11 @@ other GPUs.
 Weights in 16 bits, hosts of {HOST} GPUs, GiB per GPU.
 """
 PREPARING = f"{checks_start.COMPILED} s to prepare ({checks_start.PREPARED} s with `--enforce-eager`)"
+LIMIT = checks_start.BESIDE["vllm"] >> 10
 ASKED = {
     "`startup_seconds`": f"weights x `replicas` / the speed of the store's disk or link, measured on a published file, + {PREPARING}",
-    "`resources.limits.memory`": f"weights / {checks_start.CACHED} + {checks_start.BESIDE['vllm'] >> 10} GiB: so far NFS is read ahead",
+    "`resources.limits.memory`": f"weights / {checks_start.CACHED[False]} + {LIMIT} GiB: so far NFS is read ahead; "
+    f"on several GPUs weights / {checks_start.CACHED[True]} + {LIMIT} GiB + {checks_start.WORKER >> 10} GiB for each GPU after the first",
     "`inference_shm_size`": f"{checks_start.SHM[True]} MiB for several GPUs, {checks_start.SHM[False]} MiB for one",
 }
 TAIL = """
@@ -65,7 +67,11 @@ TAIL = """
 another each time would restart every replica. Preflight measures, and names the number to write when the declared one is too small.
 
 The table of the arguments that `extra_args` may hold, and of the compute capabilities that quantizations ask for, is printed by the pinned
-vLLM's own parser and classes (`lab/engine/arguments.py`); a test compares them.
+vLLM's own parser and classes (`lab/engine/arguments.py`); a test compares them. It knows `auto-round`, which vLLM takes for `inc`.
+
+On several GPUs each process compares the weights with what is left of the limit, when the others have begun to read and their pages count
+as used: hence the larger limit. The memory of such a process beside weights is what a kernel's report of one on four H20 shows
+([vllm-project/vllm#57469](https://github.com/vllm-project/vllm/issues/57469)).
 
 Tests hold all of this against [configurations that people posted](../tests/unit/sizing_cases/), each with its thread."""
 

@@ -3,7 +3,7 @@
     {"version": ..., "arguments": [{"flags": [...], "takes_value": bool, "choices": [...] or null, "type": ...}], "quantization": {...}}
 
 An underscore in a flag is read as a dash; `type` is one of str, int, float, size (an int that may end in k, M, G ...) and json.
-`quantization` has the lowest compute capability, times ten, by method.
+`quantization` has the lowest compute capability, times ten, by method, and by other names that vLLM itself takes for one.
 """
 
 import json
@@ -11,6 +11,7 @@ from argparse import Action
 from collections.abc import Callable
 from typing import Any
 
+OTHER_NAMES = ("auto-round",)  # those that override_quantization_method of vLLM's classes compares with and that are no method's own
 SAMPLES = {"json": "{}", "size": "1k", "float": "0.5", "int": "1"}
 
 
@@ -24,7 +25,11 @@ def main() -> None:
     actions = make_arg_parser(FlexibleArgumentParser(add_help=False))._actions
     arguments = sorted((describe(action) for action in actions if action.option_strings), key=lambda argument: argument["flags"])
     lines = ",\n".join(json.dumps(argument) for argument in arguments)
-    least = {method: get_quantization_config(method).get_min_capability() for method in sorted(QUANTIZATION_METHODS)}
+    methods = {method: get_quantization_config(method) for method in sorted(QUANTIZATION_METHODS)}
+    for name in OTHER_NAMES:
+        asked = (method.override_quantization_method({"quant_method": name}, None) for method in methods.values())
+        methods[name] = methods[next(filter(None, asked))]
+    least = {name: method.get_min_capability() for name, method in methods.items()}
     print(f'{{"version": "{version("vllm").split("+")[0]}", "arguments": [\n{lines}\n], "quantization": {json.dumps(least)}}}')
 
 

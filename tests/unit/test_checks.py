@@ -29,6 +29,9 @@ LLAMA = good()["models"][0]
 OF_VLLM = ("dtype", "extra_args")
 OLLAMA = {key: value for key, value in LLAMA.items() if key not in OF_VLLM} | {"engine": "ollama", "file": "llama-q8_0.gguf"}
 ON_CPU = OLLAMA | {"gpus_per_replica": 0, "node_selector": {}}
+WIDE = LLAMA | {"name": "wide", "served_name": "wide", "gpus_per_replica": 2}
+POOLS = {"hosts/gpu-1/labels": {"gpu": "true", "pool": "small"}, "hosts/gpu-2/labels": {"gpu": "true", "pool": "large"}}
+SMALL, LARGE = LLAMA | {"node_selector": {"pool": "small"}}, WIDE | {"replicas": 1, "node_selector": {"pool": "large"}}
 SIZE = {"store": 16 << 30, "weights": 15 << 30}
 
 
@@ -232,6 +235,8 @@ RED = [
     ("model.gpus", "models/llama", {"models/0/replicas": 5}),
     ("model.gpus", "models/llama", {"models/0/gpus_per_replica": 4}),
     ("model.gpus", "models/llama", {"models/0/node_selector": {"pool": "h100"}}),
+    ("model.placement", "models/wide", {"models": [LLAMA | {"replicas": 1}, WIDE]}),
+    ("model.placement", "models/wide", {"models": [WIDE, OLLAMA]}),
     ("model.host_memory", "models/llama", {"models/0/resources": {"requests": {"memory": "250Gi"}}}),
     ("model.access", "models/llama", {"sizes/llama": {"error": "HTTP 401", "status": 401}}),
     ("model.access", "models/llama", {"sizes/llama": SIZE | {"access": 403}, "token": True}),
@@ -338,6 +343,34 @@ def test_room_that_somebody_asks_for_beyond_the_images_is_asked_for(look: Look) 
     change = {"hosts/gpu-1/probe/k3s/version": None, "min_free_mib": {"/var/lib/rancher": 200000}}
     (entry,) = [entry for entry in judged(look, change) if (entry["id"], entry["target"]) == ("disk.free", "gpu-1")]
     assert "200000" in entry["expected"]
+
+
+@pytest.mark.parametrize(
+    ("models", "ok", "seen"),
+    [
+        ([SMALL, LARGE], True, "room for 1 in the worst case; on the same hosts: none"),
+        ([LLAMA, LARGE], False, "room for 0 in the worst case; on the same hosts: llama"),
+        ([SMALL, LARGE | {"node_selector": {}}], True, "room for 1 in the worst case; on the same hosts: llama"),
+        ([LLAMA, LARGE | {"replicas": 0}], True, "room for 0 in the worst case; on the same hosts: llama"),
+        ([ON_CPU, WIDE], True, "room for 2 in the worst case; on the same hosts: none"),
+        ([WIDE | {"replicas": 3}], True, "room for 2 in the worst case; on the same hosts: none"),  # which model.gpus refuses
+    ],
+)
+def test_wide_replicas_want_hosts_on_which_no_others_spread(look: Look, models: list[Look], ok: bool, seen: str) -> None:
+    found = judged(look, POOLS | {"models": models})
+    (entry,) = [entry for entry in found if (entry["id"], entry["target"]) == ("model.placement", "models/wide")]
+    assert (entry["ok"], entry["seen"]) == (ok, seen)
+
+
+@pytest.mark.parametrize(
+    ("model", "least"), [(LLAMA, 164), (WIDE, 186), (WIDE | {"gpus_per_replica": 8}, 204), (OLLAMA | {"gpus_per_replica": 2}, 157)]
+)
+def test_a_memory_limit_grows_with_the_processes_of_a_replica(look: Look, model: Look, least: int) -> None:
+    weights = {"sizes": {model["name"]: SIZE | {"weights": 140 << 30}}}
+    for limit, ok in ((least, True), (least - 1, False)):
+        found = judged(look, weights | {"models": [model | {"resources": {"limits": {"memory": f"{limit}Gi"}}}]})
+        (entry,) = [entry for entry in found if entry["id"] == "model.memory_limit"]
+        assert (entry["ok"], entry["expected"]) == (ok, f"{least}Gi, for the weights to be read ahead")
 
 
 @pytest.mark.parametrize("name", ["a" * 46, "gateway-a", "checks-a", "a-vllm"])

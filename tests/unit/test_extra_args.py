@@ -7,6 +7,10 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import engine_ar
 
 from tests.unit.checks_look import ENGINE
 
+ADAPTERS = (
+    "--lora-modules serves adapters by names of their own, and the gateway leads to served_name alone: declare merged weights as a model"
+)
+
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
@@ -23,6 +27,9 @@ from tests.unit.checks_look import ENGINE
         (["--data-parallel-size=1"], []),
         (["-dp=2"], ["-dp wants GPUs beyond those of a replica: set gpus_per_replica alone"]),
         (["--enforce-eagre"], ["--enforce-eagre is unknown, did you mean --enforce-eager?"]),
+        (["--enable-lora", "--max-loras=2"], []),
+        (["--lora_modules", "a=/model/a"], [ADAPTERS]),
+        (["--lora-modules=a=/model/a"], [ADAPTERS]),
         (["--block-size 16"], ["'--block-size 16' is one argument: write --block-size=16"]),
     ],
 )

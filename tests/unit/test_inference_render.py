@@ -49,6 +49,12 @@ def test_an_update_never_needs_a_gpu_more_than_there_are(replicas: int) -> None:
     assert spec(replicas=replicas)["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
 
 
+def test_what_wants_more_gpus_of_one_host_comes_before_what_spreads() -> None:
+    models = [MODEL | {"name": name, "gpus_per_replica": gpus} for name, gpus in (("a", 1), ("b", 8), ("c", 1), ("d", 2))]
+    found = inference.deployments(models, SETTINGS | {"claims": dict.fromkeys("abcd", "weights")})
+    assert [one["metadata"]["name"] for one in found] == ["b", "d", "a", "c"]
+
+
 def test_what_hangs_is_ended_without_a_drain() -> None:
     found = spec()["template"]["spec"]
     [engine] = found["containers"]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import checks_ollama, engine_arguments, inference, vllm
+from ansible_collections.rackstart.cluster.plugins.module_utils import checks_ollama, engine_arguments, inference, placement, vllm
 from ansible_collections.rackstart.cluster.plugins.module_utils.engines import on_gpu
 from ansible_collections.rackstart.cluster.plugins.module_utils.findings import Finding, finding, told
 from ansible_collections.rackstart.cluster.plugins.module_utils.gateway_keys import SERVED
@@ -31,7 +31,7 @@ def check(look: dict[str, Any]) -> Iterator[Finding]:
     models = complete(look["models"])
     for model in models:
         yield from _arguments(model, look["arguments"])
-        yield from _placement(model, look)
+        yield from _placement(model, models, look)
         yield from _access(model, look)
         yield from _size(model, look)
     yield from _room(models, look)
@@ -130,11 +130,22 @@ def slots(model: dict[str, Any], look: dict[str, Any]) -> int:
     return sum(places(model, host) for host in pool(model, look).values())
 
 
-def _placement(model: dict[str, Any], look: dict[str, Any]) -> Iterator[Finding]:
+def _group(model: dict[str, Any], look: dict[str, Any]) -> placement.Group:
+    return placement.Group(model["replicas"], model["gpus_per_replica"], sorted(pool(model, look)))
+
+
+def _placement(model: dict[str, Any], models: list[dict[str, Any]], look: dict[str, Any]) -> Iterator[Finding]:
     hosts, replicas, wide = pool(model, look), model["replicas"], model["gpus_per_replica"]
     room = slots(model, look)
     seen = f"{len(hosts)} GPU hosts match, with room for {room} replicas of {wide} GPUs" if wide else f"{len(hosts)} hosts match"
     yield reported("model.gpus", model, room >= replicas, seen, replicas=replicas)
+    if wide:
+        others = [other for other in models if other is not model and pool(other, look).keys() & hosts.keys()]
+        gpus = {name: host["gpu_count"] for name, host in look["hosts"].items()}
+        left = placement.left(_group(model, look), [_group(other, look) for other in others], gpus)
+        names = told(other["name"] for other in others)
+        seen = f"room for {left} in the worst case; on the same hosts: {names}"
+        yield reported("model.placement", model, left >= min(replicas, room), seen, replicas=replicas, others=names)
 
 
 def _room(models: list[dict[str, Any]], look: dict[str, Any]) -> Iterator[Finding]:

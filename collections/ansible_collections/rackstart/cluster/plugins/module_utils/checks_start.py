@@ -14,7 +14,10 @@ from ansible_collections.rackstart.cluster.plugins.module_utils.findings import 
 UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "": 1}
 SHM = {False: 512, True: 1024}  # MiB of shared memory that processes of one GPU and of several ask for (measured: 400 and 700)
 BESIDE = {"vllm": 8192, "ollama": 1024}  # MiB of a host's memory that an engine takes beside its weights
-CACHED = 0.9  # of what is left of the limit, the engine reads ahead
+WORKER = 3072  # and each further GPU's process of vLLM (3.0 GiB of its own beside weights: vllm-project/vllm#57469)
+# Share of the limit, less that memory, up to which weights are read ahead: vLLM's own, and with several processes, of which each judges for
+# itself and takes for used what the others have read by then, room for a seventh of the weights besides.
+CACHED = {False: 0.9, True: 0.8}
 PREPARED, COMPILED = 180, 400  # seconds beside reading, without and with compilation and graphs (seen: 387 on two consumer GPUs)
 
 
@@ -54,7 +57,9 @@ def mebibytes(quantity: str) -> int:
 
 def _limit(model: dict[str, Any], look: Look) -> Finding:
     limit, weights = _resource(model, "limits"), metadata(model, look).get("weights")
-    least = math.ceil((math.ceil((weights or 0) / CACHED / (1 << 20)) + BESIDE.get(model["engine"], 0)) / 1024)
+    further = max(0, model["gpus_per_replica"] - 1) if model["engine"] == "vllm" else 0
+    beside = BESIDE.get(model["engine"], 0) + further * WORKER
+    least = math.ceil((math.ceil((weights or 0) / CACHED[further > 0] / (1 << 20)) + beside) / 1024)
     ok = True if not limit else None if weights is None else limit >= least * 1024
     return reported("model.memory_limit", model, ok, f"{limit} MiB" if limit else "no limit", least=least)
 

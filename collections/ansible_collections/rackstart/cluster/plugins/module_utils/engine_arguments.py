@@ -10,6 +10,7 @@ from typing import Any
 FORMS = {"int": r"-?\d+", "float": r"-?\d*\.?\d+(e-?\d+)?", "size": r"-?\d+(\.\d+)?[kKmMgGtT]?i?"}
 WORDS = {"int": "a whole number", "float": "a number", "size": "a number, with k, M or G"}
 MORE_GPUS = ("--pipeline-parallel-size", "--data-parallel-size", "--nnodes")
+ADAPTERS = "--lora-modules"
 Table = list[dict[str, Any]]
 
 
@@ -47,6 +48,8 @@ def _problem(flag: str, value: str, own: set[str], known: dict[str, dict[str, An
         yield f"{flag!r} is one argument: write {word}={rest}"
     elif name in own:
         yield f"{flag} is set from the model's own fields"
+    elif name == ADAPTERS:
+        yield f"{flag} serves adapters by names of their own, and the gateway leads to served_name alone: declare merged weights as a model"
     elif name not in known and not re.fullmatch(r"-O\d", name):
         near = difflib.get_close_matches(name, known, 1)
         yield f"{flag} is unknown{', did you mean ' + near[0] + '?' if near else ''}"

@@ -132,5 +132,5 @@ def objects(models: list[Model]) -> list[Object]:
 
 
 def deployments(models: list[Model], settings: Settings) -> list[Object]:
-    """The replicas of every model."""
-    return [deployment(model, settings) for model in models]
+    """The replicas of every model; those that want more GPUs on one host come first, before others have spread over all hosts."""
+    return [deployment(model, settings) for model in sorted(models, key=lambda model: -int(model["gpus_per_replica"]))]
