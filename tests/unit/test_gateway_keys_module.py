@@ -95,10 +95,10 @@ def test_nothing_new_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_replica_that_is_not_ready_is_named_to_who_ends_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway_replicas, "told", lambda *_: True)
     one_short: Any = Cluster([OLD], ready=1)
-    assert module.tell(one_short, [OLD], 0) == (["gateway-0"], True)
+    assert module.tell(one_short, 1, patient=False) == (["gateway-0"], True)
     with pytest.raises(api.TimeoutReached, match=r"gateway-1 is not ready.*delete pod"):
-        module.tell(one_short, [OLD], 1)
-    assert module.tell(Cluster([OLD]), [OLD], 1) == (["gateway-0", "gateway-1"], True)  # type: ignore[arg-type]
+        module.tell(one_short, 1, patient=True)
+    assert module.tell(Cluster([OLD]), 1, patient=True) == (["gateway-0", "gateway-1"], True)  # type: ignore[arg-type]
 
 
 def test_a_replica_on_its_way_out_is_told_too_and_need_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_a_replica_on_its_way_out_is_told_too_and_need_not_answer(monkeypatch: p
 
     monkeypatch.setattr(cluster, "list", lambda *_: [*going, *stays])
     monkeypatch.setattr(gateway_replicas, "told", told)
-    assert module.tell(cluster, [OLD], 1) == (["gateway-0", "gateway-1"], True)
+    assert module.tell(cluster, 1, patient=True) == (["gateway-0", "gateway-1"], True)
     assert sorted(asked) == ["gateway-0", "gateway-1", "gateway-going", "gateway-silent"]
     assert set(cluster.patched) == {"gateway-0", "gateway-1"}
     assert gateway_replicas.ready(cluster) == ["gateway-0", "gateway-1"]
@@ -133,7 +133,8 @@ def test_the_copy_that_a_replica_starts_with_is_renewed_at_once(monkeypatch: pyt
     seen: list[list[str]] = []
     monkeypatch.setattr(gateway_replicas, "told", lambda *_: seen.append(list(cluster.patched)) or False)
     for keys, patched in (([OLD], 2), ([OLD], 2), ([], 4), ([OLD], 6)):
-        assert module.tell(cluster, keys, 0) == (["gateway-0"], False)
+        cluster.keys = keys
+        assert module.tell(cluster, 1, patient=False) == (["gateway-0"], False)
         assert len(cluster.patched) == patched
         marks = {name: (cluster.annotations[name] or {})[gateway_replicas.MARK] for name in ("gateway-0", "gateway-1")}
         assert set(marks.values()) == {hashlib.sha256(gateway_keys.text(keys).encode()).hexdigest()[:16]}
@@ -146,7 +147,48 @@ def test_a_replica_that_goes_meanwhile_keeps_no_other_from_being_told(monkeypatc
     gone = there[0] | {"metadata": {"name": "gateway-gone", "namespace": "llm"}}
     monkeypatch.setattr(cluster, "list", lambda *_: [gone, there[1]])
     monkeypatch.setattr(gateway_replicas, "told", lambda *_: True)
-    assert module.tell(cluster, [OLD], 0) == (["gateway-1"], True)
+    assert module.tell(cluster, 1, patient=False) == (["gateway-1"], True)
+
+
+@pytest.mark.parametrize("patient", [True, False])
+@pytest.mark.parametrize("ended_at", ["gateway-0", "gateway-1"])
+def test_a_key_that_is_ended_meanwhile_does_not_come_back(monkeypatch: pytest.MonkeyPatch, ended_at: str, patient: bool) -> None:
+    """Who gave another key is about to tell this replica of both; who ends one of them gets in before, and is done at once."""
+    cluster: Any = Cluster([OLD, NEW])
+    held: dict[str, list[gateway_keys.Key]] = {}
+
+    def told(_: object, pod: str, keys: list[gateway_keys.Key]) -> bool:
+        if pod == ended_at and pod not in held:
+            cluster.keys = [NEW]
+            held.update({"gateway-0": [NEW], "gateway-1": [NEW]})
+        changes = held.get(pod) != keys
+        held[pod] = keys
+        return changes
+
+    monkeypatch.setattr(gateway_replicas, "told", told)
+    monkeypatch.setattr(gateway_replicas, "AT_ONCE", 1)
+    assert module.tell(cluster, 5, patient) == (["gateway-0", "gateway-1"], True)
+    assert held == {"gateway-0": [NEW], "gateway-1": [NEW]}
+
+
+def test_a_key_that_is_ended_while_a_replica_is_waited_for_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster: Any = Cluster([OLD, NEW], ready=1)
+    held: dict[str, list[list[gateway_keys.Key]]] = {"gateway-0": [], "gateway-1": []}
+
+    def end(_: float) -> None:
+        cluster.keys, cluster.ready = [NEW], 2
+
+    monkeypatch.setattr(gateway_replicas, "told", lambda _, pod, keys: held[pod].append(keys))
+    monkeypatch.setattr(api.time, "sleep", end)
+    module.tell(cluster, 5, patient=True)
+    assert held == {"gateway-0": [[OLD, NEW], [NEW]], "gateway-1": [[NEW]]}
+
+
+def test_keys_that_others_write_all_the_time_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster: Any = Cluster([])
+    monkeypatch.setattr(gateway_replicas, "told", lambda *_: cluster.keys.append(OTHERS))
+    with pytest.raises(api.TimeoutReached, match=r"Kept, but .*: others write keys all the time"):
+        module.tell(cluster, 1, patient=False)
 
 
 def first(cluster: Any) -> list[gateway_keys.Key]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from ansible_collections.rackstart.cluster.plugins.module_utils import gateway, gateway_objects
+from ansible_collections.rackstart.cluster.plugins.module_utils import gateway, gateway_objects, inference
 
 MODEL = {"name": "tiny", "served_name": "org/tiny:1", "engine": "vllm", "replicas": 2}
 SETTINGS: gateway_objects.Settings = {
@@ -47,6 +47,17 @@ def test_who_escapes_the_slashes_of_a_name_is_told_so() -> None:
     [rule] = [line for line in sections()["frontend _api"] if "no_model" in line]
     assert rule.startswith("http-request return status 400")
     assert "JSON_UNESCAPED_SLASHES" in rule
+
+
+@pytest.mark.parametrize("rendered", [gateway_objects.objects([MODEL], SETTINGS), inference.objects([MODEL])], ids=["gateway", "model"])
+def test_a_drain_waits_for_no_pod_that_serves_nobody(rendered: list[dict[str, Any]]) -> None:
+    [budget] = [item for item in rendered if item["kind"] == "PodDisruptionBudget"]
+    [service] = [item for item in rendered if item["kind"] == "Service"]
+    assert budget["spec"] == {
+        "maxUnavailable": 1,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        "selector": {"matchLabels": service["spec"]["selector"]},
+    }
 
 
 @pytest.mark.parametrize(

@@ -177,16 +177,23 @@ def test_with_the_operator_there_is_no_prometheus_of_our_own() -> None:
     }
 
 
+@pytest.mark.parametrize("found", [{"__gpu_operator_monitors": {"exists": True}}, {"__gpu_operator_monitors": {"exists": False}}, {}])
 @pytest.mark.parametrize("files", [("roles/gpu_operator/defaults/main.yml",), ("roles/gpu_operator/defaults/main.yml", SITE)], ids=len)
-def test_the_gpu_operator_s_monitor_is_found_by_the_same_labels(files: tuple[str, ...]) -> None:
+def test_the_gpu_operator_s_monitor_is_there_with_its_kind_and_is_found_by_the_same_labels(
+    files: tuple[str, ...], found: dict[str, Any]
+) -> None:
     loader = DataLoader()
-    values = {"monitoring_operator_labels": {"release": "stack"}}
+    values: dict[str, Any] = {"monitoring_operator_labels": {"release": "stack"}, **found}
     for file in files:
         values |= loader.load_from_file(str(ROOT / file), trusted_as_template=True)
     chart = Templar(loader=loader, variables=values).template(values["gpu_operator_values"])
     labels = {"release": "stack"} if SITE in files else {}  # a role by itself has none
     node = {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"}
-    assert chart["dcgmExporter"]["serviceMonitor"] == {"enabled": True, "additionalLabels": labels, "relabelings": [node]}
+    assert chart["dcgmExporter"]["serviceMonitor"] == {
+        "enabled": found == {"__gpu_operator_monitors": {"exists": True}},
+        "additionalLabels": labels,
+        "relabelings": [node],
+    }
 
 
 def test_the_prometheus_of_one_namespace_may_read_what_the_operator_s_is_told_of() -> None:

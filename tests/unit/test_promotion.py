@@ -191,3 +191,21 @@ def test_what_a_change_takes_out_of_service(replicas: int, live: dict[str, Any] 
     cluster = SimpleNamespace(get=lambda *_: live)
     models = Models(cluster, SimpleNamespace(changes=[("Deployment/tiny", live or {}, wanted)]), [wanted], [])
     assert models.replaced() == replaced
+
+
+LARGE = {**ONE, "asked": PROVED | {"served_name": "large"}}
+
+
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        ([LARGE, TWO], ["tiny is served as small instead of large: both names get 404 until stage gateway has run"]),
+        ([{**TWO, "asked": PROVED}, LARGE], []),
+        ([ONE], []),
+        ([], []),
+    ],
+    ids=["another name", "the same as now", "nobody knows which it was", "its first"],
+)
+def test_a_change_of_the_served_name_is_foretold(known: list[dict[str, Any]], told: list[str]) -> None:
+    cluster: Any = Cluster(known)
+    assert Models(cluster, cluster, [THREE], [MODEL]).renamed() == told

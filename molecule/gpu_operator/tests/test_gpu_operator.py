@@ -32,7 +32,7 @@ def test_the_chart_is_told_what_the_hosts_need(host: Host, as_root: Run) -> None
     assert values["operator"]["runtimeClass"] == "nvidia"
     assert (values["operator"]["cleanupCRD"], values["operator"]["upgradeCRD"]) == (False, True)
     assert values["migManager"]["enabled"] is False
-    assert values["dcgmExporter"]["serviceMonitor"]["enabled"] is True
+    assert values["dcgmExporter"]["serviceMonitor"]["enabled"] is False  # nothing of Prometheus' operator is here
     gpu = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
     server = {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"}
     assert values["daemonsets"]["tolerations"] == [gpu]

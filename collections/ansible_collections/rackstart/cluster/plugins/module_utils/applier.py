@@ -15,6 +15,9 @@ RESTART = "kubectl-rollout"  # asks for fresh pods; taking that back would resta
 # What the server keeps about an object; none of it is declared.
 NOT_DECLARED = ("creationTimestamp", "deletionGracePeriodSeconds", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
 
+# Of a volume: the claim that it was bound to. Another of the same name gets it once this is gone.
+BOUND: api.Object = {"spec": {"claimRef": {"uid": None, "resourceVersion": None}}}
+
 
 def union(one: dict, other: dict) -> dict:
     """Both sets of fields (fieldsV1)."""
@@ -50,6 +53,11 @@ def renew_files(cluster: api.Cluster, pod: api.Object, annotation: str, version:
         where = {"name": meta["name"], "namespace": meta["namespace"], "field_manager": MANAGER}
         note = {"metadata": {"annotations": {annotation: version}}}
         cluster.resource("v1", "Pod").patch(body=note, content_type="application/merge-patch+json", **where)
+
+
+def released(live: api.Object | None) -> bool:
+    """Whether it is a volume whose claim was deleted: it is kept for just that one, and the claim that is made anew would wait for ever."""
+    return live is not None and live["kind"] == "PersistentVolume" and (live.get("status") or {}).get("phase") == "Released"
 
 
 def seen(live: api.Object | None) -> api.Object:
@@ -117,7 +125,12 @@ class Applier:
                 self.note(definition, before, after if after != before else after | {"": "(fields set by hand are removed)"})
                 return after
             resource.patch(body=patch, content_type="application/merge-patch+json", field_manager=MANAGER, **where)
+        free = released(live)
+        if free and not self.dry:
+            resource.patch(body=BOUND, content_type="application/merge-patch+json", field_manager=MANAGER, **where)
         after = seen(self.server_side(resource, definition))
+        if free and self.dry:
+            after["spec"]["claimRef"] = definition["spec"]["claimRef"]
         self.note(definition, before, after)
         return after
 

@@ -148,12 +148,7 @@ def objects(models: list[Object], settings: Settings) -> list[Object]:
             "metadata": exposed,
             "spec": {"type": settings["service_type"], "selector": MATCH, "ports": [port]},
         },
-        {
-            "apiVersion": "policy/v1",
-            "kind": "PodDisruptionBudget",
-            "metadata": _meta(),
-            "spec": {"maxUnavailable": 1, "selector": {"matchLabels": MATCH}},
-        },
+        pods.disruption_budget(NAME, LABELS),
         pods.network_policy(
             NAME,
             LABELS,

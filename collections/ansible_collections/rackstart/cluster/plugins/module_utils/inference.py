@@ -83,13 +83,7 @@ def service(model: Model) -> Object:
 
 def disruption_budget(model: Model) -> Object:
     """A drain takes one replica at a time."""
-    labels = pods.labels(model["name"], "inference")
-    return {
-        "apiVersion": "policy/v1",
-        "kind": "PodDisruptionBudget",
-        "metadata": {"name": model["name"], "namespace": pods.NAMESPACE, "labels": labels},
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": pods.selector(labels)}},
-    }
+    return pods.disruption_budget(model["name"], pods.labels(model["name"], "inference"))
 
 
 def network_policy() -> Object:

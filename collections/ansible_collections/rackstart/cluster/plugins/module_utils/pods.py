@@ -96,6 +96,16 @@ def network_policy(name: str, all_labels: dict[str, str], match: dict[str, str],
     }
 
 
+def disruption_budget(name: str, all_labels: dict[str, str]) -> Object:
+    """A drain takes one pod of a workload at a time, and any that is not ready: one that crashes for ever would hold its node for ever."""
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": all_labels},
+        "spec": {"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": {"matchLabels": selector(all_labels)}},
+    }
+
+
 def claim_volume(name: str, claim: str) -> Object:
     """A read-only volume of a pod."""
     return {"name": name, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}

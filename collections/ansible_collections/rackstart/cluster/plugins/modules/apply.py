@@ -13,7 +13,8 @@ short_description: Objects of the cluster exactly as declared
 description:
   - Applies many definitions by server-side apply in one connection, and says truthfully what changed.
   - Fields that somebody added to these objects with kubectl or a client library are taken over first, so that applying removes them;
-    kubernetes.core.k8s leaves them. Fields of controllers stay.
+    kubernetes.core.k8s leaves them. Fields of controllers stay, but of a PersistentVolume whose claim was deleted that claim's uid is
+    removed, so that the next claim of its name gets the volume.
   - Removes objects of the given kinds and labels that are not declared, when asked to.
   - Waits until its Deployments and DaemonSets are rolled out, when asked to. Fails as soon as a container crashes again and again or a
     Deployment's own deadline is over, with the reason, the warnings about its pods and the end of the failing container's log.

@@ -86,7 +86,7 @@ keys:
   elements: dict
   returned: success
 told:
-  description: Names of the replicas that hold these keys now.
+  description: Names of the replicas that hold what is stored now.
   type: list
   elements: str
   returned: success
@@ -137,14 +137,17 @@ def store(cluster: api.Cluster, changed: Callable[[list[Key], bool], list[Key]],
     raise api.ClusterError("The Secret of the keys is written by others all the time; run again.")
 
 
-def tell(cluster: api.Cluster, keys: list[Key], budget: int) -> tuple[list[str], bool]:
-    """Names of the replicas that hold the keys, and whether one of them did not before. budget: seconds, 0 for those that are ready now.
+def tell(cluster: api.Cluster, budget: int, patient: bool) -> tuple[list[str], bool]:
+    """Names of the replicas that hold the stored keys, and whether one did not before. patient: waits for those that are not ready.
 
+    Somebody else may end a key meanwhile, and it must not come back: each round tells what is stored by then, the last one what still is.
     One on its way out is told as well, since clients' open connections still lead to it, but may be gone before that.
     """
-    done: dict[str, t.Any] = {}
-    problem: dict[str, t.Any] = {}
+    keys: list[Key] = []
+    done: set[str] = set()
     last: set[str] = set()  # on their way out, and told
+    problem: dict[str, t.Any] = {}
+    differed = False
 
     def one(pod: api.Object) -> tuple[str, bool | str]:
         name = pod["metadata"]["name"]
@@ -157,21 +160,32 @@ def tell(cluster: api.Cluster, keys: list[Key], budget: int) -> tuple[list[str],
             return name, api.said(error)
 
     def look() -> bool | None:
+        nonlocal keys, differed
         problem.clear()
-        left = [pod for pod in gateway_replicas.found(cluster) if pod["metadata"]["name"] not in done.keys() | last]
+        stored = gateway_replicas.stored(cluster)[1]
+        if stored != keys:
+            keys = stored
+            done.clear()
+            last.clear()
+        left = [pod for pod in gateway_replicas.found(cluster) if pod["metadata"]["name"] not in done | last]
         with concurrent.futures.ThreadPoolExecutor(gateway_replicas.AT_ONCE) as pool:
             for pod, (name, said) in zip(left, pool.map(one, left), strict=True):
-                if not gateway_replicas.leaving(pod):
-                    (problem if isinstance(said, str) else done)[name] = said
-                elif not isinstance(said, str):
-                    last.add(name)
-        return None if problem and budget else True
+                leaving = gateway_replicas.leaving(pod)
+                if not isinstance(said, str):
+                    (last if leaving else done).add(name)
+                    differed = differed or said
+                elif not leaving:
+                    problem[name] = said
+        if gateway_replicas.stored(cluster)[1] != keys:
+            problem["others"] = "write keys all the time"
+            return None
+        return None if problem and patient else True
 
     advice = f"Delete what does not answer: kubectl --namespace {pods.NAMESPACE} delete pod"
     api.poll(
         look, budget, lambda: f"Kept, but not known to every replica: {', '.join(map(' '.join, problem.items()))}. {advice}", every=0.5
     )
-    return sorted(done), any(done.values())
+    return sorted(done), differed
 
 
 def shown(key: Key) -> dict[str, t.Any]:
@@ -210,7 +224,7 @@ def main() -> None:
             changed = changed or any(gateway_replicas.problems(cluster).values())
         elif params["state"] != "listed":
             # The role mends a gateway that may not run at all; who ends a key has to know that it is refused everywhere.
-            told, differed = tell(cluster, keys, 0 if params["state"] == "own" else params["timeout"])
+            told, differed = tell(cluster, params["timeout"], patient=params["state"] != "own")
             changed = changed or differed
     except (KeyProblem, api.ClusterError, *api.ERRORS) as error:
         module.fail_json(msg=str(error) if isinstance(error, KeyProblem) else api.reason(error))

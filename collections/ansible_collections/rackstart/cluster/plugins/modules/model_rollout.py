@@ -65,7 +65,8 @@ changes:
   elements: str
   returned: success
 notes:
-  description: For a person, which models a change of their only replica takes out of service, and for how long.
+  description: For a person, which models a change of their only replica takes out of service, and for how long; in check mode also a change
+    of a served name.
   type: list
   elements: str
   returned: success
@@ -105,6 +106,16 @@ class Models:
         alone = {f"Deployment/{one['metadata']['name']}" for one in self.definitions if one["spec"]["replicas"] == 1}
         templates = {name: [side["spec"]["template"] for side in sides if side] for name, *sides in self.applier.changes if name in alone}
         return [name.partition("/")[2] for name, found in templates.items() if len(found) == 2 and found[0] != found[1]]
+
+    def renamed(self) -> list[str]:
+        """What comes of each change of a served name: replicas know the new one alone, and until its stage the gateway the one before."""
+        told = []
+        for model in self.models:
+            [before] = self.former[model["name"]][:1] or [{}]
+            old, new = promotion.asked(before, model)["served_name"], model["served_name"]
+            if old != new:
+                told.append(f"{model['name']} is served as {new} instead of {old}: both names get 404 until stage gateway has run")
+        return told
 
     def bring(self, timeout: int, answer_timeout: int) -> list[prompts.Answer]:
         """Wait until all are as applied; every replica's answers. Raises ClusterError, also for a wrong answer."""
@@ -154,6 +165,7 @@ def main() -> None:
         result = {"changed": bool(applier.changes), "changes": applier.names, "diff": applier.diff}
         if module.check_mode:
             notes = [f"{name} has one replica: it answers nothing while its successor starts" for name in replaced]
+            notes += models.renamed()
             kept = [claim for former in models.former.values() for claim in promotion.claims(former)]
             module.exit_json(**result, notes=notes, claims=kept, answers=[])
         try:
