@@ -7,6 +7,8 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import engine_ar
 
 from tests.unit.checks_look import ENGINE
 
+POOLING = "makes it an embedding or classifying model, which Rackstart does not serve yet: declare one that chats"
+
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
@@ -22,6 +24,10 @@ from tests.unit.checks_look import ENGINE
         (["--device-memory-utilization=0.5"], ["--device-memory-utilization is set from the model's own fields"]),
         (["--data-parallel-size=1"], []),
         (["-dp=2"], ["-dp wants GPUs beyond those of a replica: set gpus_per_replica alone"]),
+        (["--runner=generate", "--convert=none"], []),
+        (["--runner", "pooling"], [f"--runner=pooling {POOLING}"]),
+        (["--convert=embed"], [f"--convert=embed {POOLING}"]),
+        (["--convert=classify"], [f"--convert=classify {POOLING}"]),
         (["--enforce-eagre"], ["--enforce-eagre is unknown, did you mean --enforce-eager?"]),
         (["--block-size 16"], ["'--block-size 16' is one argument: write --block-size=16"]),
     ],
