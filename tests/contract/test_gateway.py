@@ -531,7 +531,7 @@ def test_over_tls_a_right_key_is_let_in_and_no_other(over_tls: tuple[Gateway, ga
     assert "HTTP 401" in gateway_client.listed(address, "rk-old", 30)
     assert gateway_client.refusals(address, 30) == {"no key": "HTTP 401", "a wrong key": "HTTP 401"}
     assert "CERTIFICATE_VERIFY_FAILED" in gateway_client.listed({**address, "ca": []}, "rk-good", 30)
-    model = {"served_name": SERVED, "golden_prompts": [{"prompt": "a", "expect": "b"}]}
+    model = {"served_name": SERVED, "golden_prompts": [{"prompt": "a", "expect": "b"}], "context_length": 64}
     assert "KeyError" in gateway_client.answer_problem(address, "rk-good", model, 30)  # the engines here give no answer, only their port
     assert "HTTP 503" in gateway_client.answer_problem(address, "rk-good", {**model, "served_name": OTHER}, 30)
 

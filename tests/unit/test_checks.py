@@ -212,6 +212,8 @@ RED = [
     ("model.arguments", "models/llama", {"models/0/extra_args": ["--swap-space=4"]}),
     ("model.arguments", "models/llama", {"models/0/extra_args": ["--enforce-eagr"]}),
     ("model.arguments", "models/llama", {"models/0/extra_args": ["--port=9000"]}),
+    ("model.arguments", "models/llama", {"models/0/extra_args": ["--runner", "pooling"]}),
+    ("model.arguments", "models/llama", {"models/0/extra_args": ["--convert=embed"]}),
     ("model.arguments", "models/llama", {"models/0/extra_args": ["--api-key=secret"]}),
     ("model.arguments", "models/llama", {"models/0/env": {"VLLM_API_KEY": "secret"}}),
     ("gateway.node_port", "inventory", {"gateway/node_port": 8080}),

@@ -10,6 +10,7 @@ from tests.unit.checks_look import ENGINE
 ADAPTERS = (
     "--lora-modules serves adapters by names of their own, and the gateway leads to served_name alone: declare merged weights as a model"
 )
+POOLING = "makes it an embedding or classifying model, which Rackstart does not serve yet: declare one that chats"
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,10 @@ ADAPTERS = (
         (["--device-memory-utilization=0.5"], ["--device-memory-utilization is set from the model's own fields"]),
         (["--data-parallel-size=1"], []),
         (["-dp=2"], ["-dp wants GPUs beyond those of a replica: set gpus_per_replica alone"]),
+        (["--runner=generate", "--convert=none"], []),
+        (["--runner", "pooling"], [f"--runner=pooling {POOLING}"]),
+        (["--convert=embed"], [f"--convert=embed {POOLING}"]),
+        (["--convert=classify"], [f"--convert=classify {POOLING}"]),
         (["--enforce-eagre"], ["--enforce-eagre is unknown, did you mean --enforce-eager?"]),
         (["--enable-lora", "--max-loras=2"], []),
         (["--lora_modules", "a=/model/a"], [ADAPTERS]),

@@ -44,7 +44,8 @@ def node(gpus: int = 0, voter: bool = False) -> dict[str, Any]:
 
 
 def answer(pod: str, text: str = "4", problem: str = "") -> dict[str, Any]:
-    return {"model": "tiny", "pod": pod, "node": "g1", "prompts": [{"prompt": "2+2?", "expect": "4", "answer": text, "problem": problem}]}
+    asked = {"prompt": "2+2?", "expect": "4", "answer": text, "problem": problem, "late": ""}
+    return {"model": "tiny", "pod": pod, "node": "g1", "prompts": [asked]}
 
 
 def world() -> dict[str, Any]:
@@ -159,8 +160,12 @@ SERVED = "seen/models/tiny"
         ("scaled by hand", change(f"{SERVED}/declared", 1), {("replica.count", "tiny", "inference")}),
         ("no Deployment", change(f"{SERVED}/declared", None), {("replica.count", "tiny", "inference")}),
         ("a replica too few", change(f"{SERVED}/answers/1", ...), {("replica.count", "tiny", "inference")}),
-        ("a wrong answer", change(f"{SERVED}/answers/0/prompts/0/answer", "5"), {("replica.answers", "tiny/tiny-1", "inference")}),
-        ("an empty answer", change(f"{SERVED}/answers/0/prompts/0/answer", ""), {("replica.answers", "tiny/tiny-1", "inference")}),
+        ("a wrong answer", change(f"{SERVED}/answers/0/prompts/0/problem", "'5'"), {("replica.answers", "tiny/tiny-1", "inference")}),
+        (
+            "a late answer",
+            change(f"{SERVED}/answers/0/prompts/0/late", "answered after 9 s"),
+            {("replica.answers", "tiny/tiny-1", "inference")},
+        ),
         (
             "an error for an answer",
             change(f"{SERVED}/answers/1", answer("tiny-2", "", "HTTP 500")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -62,14 +63,22 @@ def test_what_hangs_is_ended_without_a_drain() -> None:
         assert engine[probe]["terminationGracePeriodSeconds"] < found["terminationGracePeriodSeconds"] / 10
 
 
+def test_the_attempt_of_a_start_has_time_for_every_answer() -> None:
+    prompts = [{"prompt": "a", "expect": "b"}, {"prompt": "c", "expect": "d", "max_tokens": 1000}]
+    [engine] = spec(golden_prompts=prompts)["template"]["spec"]["containers"]
+    assert engine["startupProbe"]["timeoutSeconds"] == 2 * 300 / 20 + 2 * (60 + 12) + 2 * (60 + 100)
+
+
 @pytest.mark.parametrize("seconds", [1, 60, 301, 3600])
 def test_budgets_follow_from_the_declared_start(seconds: int) -> None:
     found = spec(startup_seconds=seconds)
     engine = found["template"]["spec"]["containers"][0]
-    startup = engine["startupProbe"]["periodSeconds"] * engine["startupProbe"]["failureThreshold"]
-    grace = found["template"]["spec"]["terminationGracePeriodSeconds"]
-    assert startup >= 2 * seconds
-    assert found["progressDeadlineSeconds"] > startup + grace
+    probe, grace = engine["startupProbe"], found["template"]["spec"]["terminationGracePeriodSeconds"]
+    wait = json.loads(probe["exec"]["command"][3])[1]  # of each attempt, before it fails
+    assert 2 * seconds <= wait * probe["failureThreshold"] < 2 * seconds + 20
+    assert probe["periodSeconds"] == 5
+    assert found["progressDeadlineSeconds"] > 2 * seconds + 20 + grace
+    assert probe["failureThreshold"] <= 20  # a kubelet's event of a wrong answer, after them, is one of the 25 that it tells at once
     drain = next(int(text.partition("=")[2]) for text in engine["args"] if text.startswith("--shutdown-timeout"))
     assert grace >= engine["lifecycle"]["preStop"]["sleep"]["seconds"] + drain + 15
     assert engine["livenessProbe"]["periodSeconds"] * engine["livenessProbe"]["failureThreshold"] > 15

@@ -104,8 +104,11 @@ class Engine(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"][0]["content"]
         self.asked.append(question)
-        answer = json.dumps({"id": "chatcmpl-464", "choices": [{"message": {"content": f"So: {question}"}}]}, separators=(",", ":"))
-        self.send_response(200)
+        status = int(question) if question in ("400", "404", "503") else 200
+        choice = {"message": {"content": f"So: {question}"}, "finish_reason": "length" if question == "long" else "stop"}
+        body = {"id": "chatcmpl-464", "choices": [choice]} if status == 200 else {"error": {"message": "no chat"}}
+        answer = json.dumps(body, separators=(",", ":"))
+        self.send_response(status)
         self.end_headers()
         self.wfile.write(answer.replace("<", "\\u003c").replace("&", "\\u0026").encode())
 
@@ -133,8 +136,27 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
         ([("4", "4")], 3600, ""),
         ([("4", "4"), ("5", "464")], None, "golden prompt: answered 'So: 5', not '464'"),
         ([("4", "4")], 1e-6, "golden prompt: answered after"),
+        ([('"max_tokens": 7', "4")], None, "golden prompt: answered 'So: "),
+        ([("long", "4")], None, "golden prompt: answered 'So: long', not '4'; cut off after 128 tokens: raise max_tokens\n"),
+        ([("long", "long")], None, ""),
+        ([("so" * 150, "4")], None, f"golden prompt: answered '{'so' * 100}', not '4'\n"),
+        ([("400", "4")], None, 'golden prompt: HTTP 400: {"error":{"message":"no chat"}}\n'),
+        ([("404", "4")], None, 'tiny does not answer: {"error":{"message":"no chat"}}\n'),
+        ([("503", "4")], None, 'tiny does not answer: {"error":{"message":"no chat"}}\n'),
     ],
-    ids=["right", "in time", "only the answer counts", "late"],
+    ids=[
+        "right",
+        "in time",
+        "only the answer counts",
+        "late",
+        "wrong",
+        "cut off",
+        "cut off after it",
+        "only its end is told",
+        "refused",
+        "not made yet",
+        "not yet",
+    ],
 )
 def test_a_replica_asks_itself(environment: dict[str, str], prompts: list[tuple[str, str]], limit: float | None, said: str) -> None:
     golden = [{"prompt": prompt, "expect": expect} for prompt, expect in prompts]

@@ -64,8 +64,8 @@ def test_it_is_kept_with_the_deployment() -> None:
     assert promotion.good({"metadata": {}}) == promotion.good(None) == []
 
 
-MODEL = {"name": "tiny", "served_name": "small", "golden_prompts": [{"prompt": "2+2?", "expect": "4"}], "replicas": 2}
-PROVED = {key: MODEL[key] for key in ("served_name", "golden_prompts")}
+MODEL = {"name": "tiny", "served_name": "small", "golden_prompts": [{"prompt": "2+2?", "expect": "4"}], "replicas": 2, "context_length": 64}
+PROVED = {key: MODEL[key] for key in ("served_name", "golden_prompts", "context_length")}
 
 
 class Cluster:
@@ -121,23 +121,43 @@ def test_more_replicas_by_hand_are_no_other_template() -> None:
 
 
 class Engine(BaseHTTPRequestHandler):
-    asked = 0
+    """Refuses with the codes that it has to, then answers."""
+
+    asked, refusals = 0, list[int]()
 
     def do_POST(self) -> None:
         Engine.asked += 1
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        said = {"2+2?": "It is 4.", "$$2$?": "$(HOME)"}.get(body["messages"][0]["content"], "who knows")
-        good = self.headers["Authorization"] == "Bearer the-key" and self.path == "/v1/chat/completions" and body["model"] == "tiny"
-        self.send_response(200 if good else 401)
+        question, good = body["messages"][0]["content"], self.headers["Authorization"] == "Bearer the-key"
+        said = {"2+2?": "It is 4.", "$$2$?": "$(HOME)", "think": None, "long": "long" * 99}.get(question, "who knows")
+        status = (Engine.refusals.pop(0) if Engine.refusals else 200) if good else 401
+        assert (self.path, body["model"]) == ("/v1/chat/completions", "tiny")
+        self.send_response(status)
         self.end_headers()
-        self.wfile.write(json.dumps({"choices": [{"message": {"content": said}}]}).encode())
+        choice = {"message": {"content": said}, "finish_reason": "length" if question in ("2+2?", "think") else "stop"}
+        answer = json.dumps({"choices": [choice]}) if status == 200 else "no chat template, " * 20
+        self.wfile.write(answer.encode())
 
     def log_message(self, *_: object) -> None:
         pass
 
 
+REFUSAL = ("no chat template, " * 20)[:200].strip()
+
+
+def ask(
+    port: int, prompts: list[tuple[str, str]], wait: int = 60, key: str = "the-key", **more: Any
+) -> tuple[str, subprocess.CompletedProcess[str]]:
+    """The program of a probe, and what came of it; run as the kubelet does."""
+    asked = [{"prompt": prompt, "expect": expect} for prompt, expect in prompts]
+    model = {"served_name": "tiny", "context_length": 64, "golden_prompts": asked, **more}
+    program, *arguments = [part.replace("$$", "$") for part in golden.command(model, port, wait)]
+    return program, subprocess.run([sys.executable, *arguments], env={"VLLM_API_KEY": key}, capture_output=True, text=True, check=False)
+
+
 @pytest.fixture
 def port() -> Iterator[int]:
+    Engine.refusals.clear()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Engine)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server.server_port
@@ -151,32 +171,55 @@ def port() -> Iterator[int]:
         ([("2+2?", "4")], "the-key", None),
         ([("$$2$?", "$(HOME)")], "the-key", None),
         ([("2+2?", " 4 "), ("3+3?", "6")], "the-key", "golden prompt: answered 'who knows', not '6'"),
-        ([("2+2?", "4")], "another", "no answer yet: HTTP Error 401: Unauthorized"),
+        ([("long", "4")], "the-key", f"golden prompt: answered '{'long' * 50}', not '4'"),
+        ([("think", "4")], "the-key", "golden prompt: answered '', not '4'; cut off after 32 tokens: raise max_tokens"),
+        ([("2+2?", "4")], "another", f"golden prompt: HTTP 401: {REFUSAL}"),
     ],
 )
 def test_a_replica_asks_itself(port: int, prompts: list[tuple[str, str]], key: str, said: str | None) -> None:
-    model = {"served_name": "tiny", "golden_prompts": [{"prompt": prompt, "expect": expect} for prompt, expect in prompts]}
-    program, *arguments = [part.replace("$$", "$") for part in golden.command(model, port, 30)]  # as the kubelet does
-    done = subprocess.run([sys.executable, *arguments], env={"VLLM_API_KEY": key}, capture_output=True, text=True, check=False)
+    program, done = ask(port, prompts, key=key)
     assert program == "python3"
     assert (done.returncode, done.stderr.strip()) == ((0, "") if said is None else (1, said))
 
 
+@pytest.mark.parametrize(
+    ("refusals", "wait", "asked", "said"),
+    [
+        ([400], 60, 1, f"golden prompt: HTTP 400: {REFUSAL}"),
+        ([404], 60, 1, f"golden prompt: HTTP 404: {REFUSAL}"),
+        ([503, 404], 60, 2, f"golden prompt: HTTP 404: {REFUSAL}"),
+        ([503], 0, 1, "no answer yet: HTTP Error 503: Service Unavailable"),
+        ([408, 429], 60, 3, ""),
+    ],
+)
+def test_a_replica_that_refuses_is_wrong_unless_it_may_answer_later(
+    port: int, refusals: list[int], wait: int, asked: int, said: str
+) -> None:
+    """It is asked on in one attempt: the kubelet tells only so many that fail."""
+    Engine.refusals[:], before = refusals, Engine.asked
+    _, done = ask(port, [("2+2?", "4")], wait)
+    assert (done.returncode, done.stderr.strip(), Engine.asked - before) == (bool(said), said, asked)
+
+
+@pytest.mark.parametrize(
+    ("context", "own", "tokens", "seconds"), [(256, None, 128, 72), (8192, None, 1024, 162), (8192, 4, 4, 60), (8192, 4000, 4000, 460)]
+)
+def test_an_answer_may_have_thoughts_before_it_and_time_for_them(context: int, own: int | None, tokens: int, seconds: int) -> None:
+    asked = golden.request({"served_name": "tiny", "context_length": context}, {"prompt": "2+2?", "max_tokens": own})
+    assert (asked["max_tokens"], golden.patience(asked)) == (tokens, seconds)
+
+
 @pytest.mark.parametrize(("limit", "asked", "said"), [(None, 1, ""), (3600, 1, ""), (1e-9, 2, "s; golden_seconds is 1e-09")])
 def test_an_answer_that_is_late_twice_is_wrong(port: int, limit: float | None, asked: int, said: str) -> None:
-    model = {"served_name": "tiny", "golden_prompts": [{"prompt": "2+2?", "expect": "4"}], "golden_seconds": limit}
     before = Engine.asked
-    arguments = golden.command(model, port, 30)[1:]
-    done = subprocess.run([sys.executable, *arguments], env={"VLLM_API_KEY": "the-key"}, capture_output=True, text=True, check=False)
+    _, done = ask(port, [("2+2?", "4")], golden_seconds=limit)
     assert (done.returncode, Engine.asked - before) == (bool(said), asked)
     assert done.stderr.startswith("golden prompt: answered after") == bool(said)
     assert done.stderr.strip().endswith(said)
 
 
-def test_a_replica_that_is_not_up_yet_is_not_wrong(port: int) -> None:
-    model = {"served_name": "tiny", "golden_prompts": [{"prompt": "2+2?", "expect": "4"}]}
-    arguments = golden.command(model, 1, 30)[1:]
-    done = subprocess.run([sys.executable, *arguments], env={"VLLM_API_KEY": "k"}, capture_output=True, text=True, check=False)
+def test_a_replica_that_is_not_up_yet_is_not_wrong() -> None:
+    _, done = ask(1, [("2+2?", "4")], 0)
     assert (done.returncode, done.stderr[:14]) == (1, "no answer yet:")
 
 

@@ -100,7 +100,11 @@ class Cluster:
 @pytest.fixture
 def apply(monkeypatch: pytest.MonkeyPatch) -> Callable[[Cluster], Any]:
     """An applier that does what it is told, in a world in which every rollout comes to its end; the first golden answer is `4`."""
-    answer = {"pod": "tiny-1", "node": "gpu-1", "prompts": [{"prompt": "2+2?", "expect": "4", "answer": "4", "problem": ""}]}
+    answer = {
+        "pod": "tiny-1",
+        "node": "gpu-1",
+        "prompts": [{"prompt": "2+2?", "expect": "4", "answer": "4", "problem": "", "late": "answered after 9 s"}],
+    }
     for where in (model_state, promotion):
         monkeypatch.setattr(where, "Rollout", lambda cluster, _: SimpleNamespace(wait=lambda seconds: cluster.meanwhile()))
     monkeypatch.setattr(prompts, "ask_all", lambda *_: [answer, answer])
@@ -147,7 +151,7 @@ def test_nothing_to_go_back_to_is_said(apply: Callable[[Cluster], Any]) -> None:
 
 def test_a_wrong_answer_after_it_is_not_remembered(apply: Callable[[Cluster], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     cluster: Any = Cluster([definition(TWO), definition(ONE)])
-    wrong = {"pod": "tiny-1", "node": "gpu-1", "prompts": [{"prompt": "2+2?", "expect": "4", "answer": "5", "problem": ""}]}
+    wrong = {"pod": "tiny-1", "node": "gpu-1", "prompts": [{"prompt": "2+2?", "expect": "4", "answer": "5", "problem": "'5'", "late": ""}]}
     monkeypatch.setattr(prompts, "ask_all", lambda *_: [wrong, wrong])
     with pytest.raises(api.ClusterError, match=rf"(?s)Wrong answers.*\nTaken back: tiny to weights-{TWO} with vllm@sha256:aa\.$"):
         model_state.take_back(cluster, apply(cluster), MODEL, 5)
@@ -183,8 +187,8 @@ def test_what_somebody_else_applied_meanwhile_is_not_remembered(apply: Callable[
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_rollback_is_asked_what_it_proved_good_with(apply: Callable[[Cluster], Any], monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
     """Or, where that was not remembered yet, what is declared now."""
-    model = MODEL | {"served_name": "new", "golden_prompts": [{"prompt": "3+3?", "expect": "6"}], "golden_seconds": 2}
-    former = {"name": "tiny", "served_name": "old", "golden_prompts": [{"prompt": "2+2?", "expect": "4"}]}
+    model = MODEL | {"served_name": "new", "golden_prompts": [{"prompt": "3+3?", "expect": "6"}], "golden_seconds": 2, "context_length": 64}
+    former = {"name": "tiny", "served_name": "old", "golden_prompts": [{"prompt": "2+2?", "expect": "4"}], "context_length": 32}
     entries = [promotion.proved(definition(TWO), model), promotion.proved(definition(ONE), former) if kept else definition(ONE)]
     cluster: Any = Cluster(entries)
     asked: list[dict[str, Any]] = []

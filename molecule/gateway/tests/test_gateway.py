@@ -15,7 +15,7 @@ from testinfra.host import Host
 ROOT = Path(__file__).parents[3]
 FOLDER = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 ADDRESS: gateway_client.Address = {"host": "10.77.0.43", "port": 30443, "ca": [str(FOLDER / "gateway-ca.crt")]}
-MODEL = {"served_name": "tiny", "golden_prompts": [{"prompt": "a", "expect": "b"}]}
+MODEL = {"served_name": "tiny", "golden_prompts": [{"prompt": "a", "expect": "b"}], "context_length": 64}
 KEY = "rk-of-a-test"
 HASH = hashlib.sha256(KEY.encode()).hexdigest()
 TRIES = 12  # the Service leads each connection to any replica

@@ -11,6 +11,7 @@ FORMS = {"int": r"-?\d+", "float": r"-?\d*\.?\d+(e-?\d+)?", "size": r"-?\d+(\.\d
 WORDS = {"int": "a whole number", "float": "a number", "size": "a number, with k, M or G"}
 MORE_GPUS = ("--pipeline-parallel-size", "--data-parallel-size", "--nnodes")
 ADAPTERS = "--lora-modules"
+POOLING = {"--runner": ("pooling",), "--convert": ("embed", "classify")}  # what vLLM then has no route of chats for
 Table = list[dict[str, Any]]
 
 
@@ -55,6 +56,8 @@ def _problem(flag: str, value: str, own: set[str], known: dict[str, dict[str, An
         yield f"{flag} is unknown{', did you mean ' + near[0] + '?' if near else ''}"
     elif set(known.get(name, {"flags": []})["flags"]) & set(MORE_GPUS) and value not in ("", "1"):
         yield f"{flag} wants GPUs beyond those of a replica: set gpus_per_replica alone"
+    elif value in POOLING.get(name, ()):
+        yield f"{flag}={value} makes it an embedding or classifying model, which Rackstart does not serve yet: declare one that chats"
     elif name == flag and name in known:
         yield from _value(flag, value, known[name])
 

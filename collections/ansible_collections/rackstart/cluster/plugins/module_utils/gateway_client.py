@@ -62,11 +62,14 @@ def listed(address: Address, key: str, timeout: int) -> list[str] | str:
 def answer_problem(address: Address, key: str, model: dict[str, t.Any], timeout: int) -> str:
     """What is wrong with the answer to a model's first golden prompt; nothing when it is right."""
     prompt = model["golden_prompts"][0]
+    body = golden.request(model, prompt)
     try:
-        status, text = ask(address, key, "/v1/chat/completions", golden.request(model, prompt), timeout)
+        status, text = ask(address, key, "/v1/chat/completions", body, timeout)
         if status != 200:
             return f"HTTP {status}: {text[:200]}"
-        answer = json.loads(text)["choices"][0]["message"].get("content") or ""
-        return "" if golden.right(prompt["expect"], answer) else f"answered {answer!r}, not {prompt['expect']!r}"
+        choice = json.loads(text)["choices"][0]
+        answer = choice["message"].get("content") or ""
+        wrong = f"answered {golden.told(body, choice)}, not {prompt['expect']!r}"
+        return "" if golden.right(prompt["expect"], answer) else wrong
     except (OSError, http.client.HTTPException, ValueError, KeyError, IndexError) as error:
         return f"{type(error).__name__}: {error}"

@@ -22,8 +22,12 @@ answer() {
   exec 3<>/dev/tcp/127.0.0.1/${OLLAMA_HOST##*:}
   printf 'POST /v1/chat/completions HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: %s\r\n\r\n%s' ${#1} "$1" >&3
   local answer=$(cat <&3) content='"content":"(([^"\\]|\\.)*)"'
-  [[ $answer =~ $content ]] || { echo "$MODEL_NAME does not answer: ${answer##*$'\n'}"; return 1; }
-  said=${BASH_REMATCH[1]}
+  local body=${answer##*$'\n'}
+  [[ $answer != HTTP/1.?' 400 '* ]] || { echo "golden prompt: HTTP 400: ${body:0:200}"; return 1; }
+  [[ $answer =~ $content ]] || { echo "$MODEL_NAME does not answer: $body"; return 1; }
+  said=${BASH_REMATCH[1]} cut=
+  [[ $answer != *'"finish_reason":"length"'* || ! $1 =~ \"max_tokens\":\ ([0-9]+) ]] ||
+    cut="; cut off after ${BASH_REMATCH[1]} tokens: raise max_tokens"
 }
 """
 # `ollama create` copies a file unless there is a blob by the name of its SHA-256, which the store's manifest knows and it computes anew.
@@ -44,7 +48,7 @@ while (($#)); do
     began=${{EPOCHREALTIME/./}}
     answer "$1"
     took=$((${{EPOCHREALTIME/./}} - began))
-    [[ $said == *"$2"* ]] || {{ echo "golden prompt: answered '$said', not '$2'"; exit 1; }}
+    [[ $said == *"$2"* ]] || {{ echo "golden prompt: answered '${{said:${{#said}}>{golden.END}?-{golden.END}:0}}', not '$2'$cut"; exit 1; }}
     ((limit && took > limit)) || break
     ((left > 1)) || {{ echo "golden prompt: answered after $((took / 1000)) ms; golden_seconds is $((limit / 1000)) ms"; exit 1; }}
   done

@@ -13,7 +13,7 @@ Object = dict[str, t.Any]
 Definitions = list[Object]
 
 GOOD = "rackstart.io/good"  # definitions that proved good, newest first, as JSON; each with what its model was asked
-ASKED = ("served_name", "golden_prompts", "golden_seconds")  # of a model
+ASKED = ("served_name", "golden_prompts", "golden_seconds", "context_length")  # of a model
 KEPT = 2  # of them: the one in service, and the one to go back to
 MANAGER = "rackstart-good"  # a field manager of its own, so that applying the Deployment leaves the annotation alone
 

@@ -8,7 +8,7 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import engines, 
 from ansible_collections.rackstart.cluster.plugins.module_utils.engines import Model, Object, Settings
 
 HEALTH = "/health"
-PATIENCE = 60  # seconds for one golden answer of a replica that has just started; on running out it is asked again
+ATTEMPTS = 20  # of a start: of one pod the kubelet tells 25 warnings, and then one in 300 s (events_cache.go of client-go)
 
 
 def arguments(model: Model, gpu_memory_utilization: float = 0.92) -> list[str]:
@@ -51,9 +51,11 @@ def environment(model: Model) -> dict[str, str]:
 
 def _startup(model: Model) -> Object:
     """A replica takes requests once its golden answers are right, wherever and whenever it starts; no other is replaced before."""
-    each = PATIENCE * golden.TRIES * max(1, len(model["golden_prompts"]))
-    ask = {"exec": {"command": golden.command(model, engines.PORT, PATIENCE)}}
-    return engines.ending(ask, engines.PERIOD, each, math.ceil(engines.startup_budget(model) / engines.PERIOD))
+    budget = engines.startup_budget(model)
+    attempts = min(ATTEMPTS, math.ceil(budget / engines.PERIOD))
+    wait = math.ceil(budget / attempts)
+    answers = sum(golden.TRIES * golden.patience(golden.request(model, prompt)) for prompt in model["golden_prompts"])
+    return engines.ending({"exec": {"command": golden.command(model, engines.PORT, wait)}}, engines.PERIOD, wait + answers, attempts)
 
 
 def container(model: Model, settings: Settings) -> Object:

@@ -25,7 +25,8 @@ options:
     elements: dict
     required: true
   models:
-    description: The models as the inventory declares them (name, served_name, replicas, golden_prompts, golden_seconds).
+    description: The models as the inventory declares them (name, served_name, replicas, context_length, golden_prompts,
+      golden_seconds).
     type: list
     elements: dict
     required: true
@@ -66,7 +67,7 @@ changes:
   returned: success
 notes:
   description: For a person, which models a change of their only replica takes out of service, and for how long; in check mode also a change
-    of a served name.
+    of a served name, else which golden answers came late under the clients' load.
   type: list
   elements: str
   returned: success
@@ -173,7 +174,8 @@ def main() -> None:
         except api.ClusterError as error:
             module.fail_json(msg=f"{error}\n{models.take_back(params['timeout'])}")
         away = f"answered nothing for {models.up - since:.0f} s, while its only replica was replaced"
-        module.exit_json(**result, notes=[f"{name} {away}" for name in replaced], claims=models.remember(), answers=answers)
+        notes = [f"{name} {away}" for name in replaced] + [line for answer in answers for line in prompts.late(answer)]
+        module.exit_json(**result, notes=notes, claims=models.remember(), answers=answers)
     except (api.ClusterError, *api.ERRORS) as error:
         module.fail_json(msg=api.reason(error))
 
