@@ -48,13 +48,13 @@ def slo(text: str) -> Slo:
 
 
 def perform(
-    project: Project, model: str, concurrency: list[int], wanted: Slo, out: Path | None, console: Console
+    project: Project, model: str, concurrency: list[int], wanted: Slo, tokens: str, out: Path | None, console: Console
 ) -> tuple[dict[str, Any], Path]:
     """Measure every level; the result, and the new folder that has it from the first level on. Raises RackstartError."""
-    target, folder = bench_target.find(project, model), _folder(project, out)
+    target = bench_target.find(project, model)
+    mix, folder = bench_prompts.mix(tokens, target), _folder(project, out)
     authority = bench_target.authority(project, folder)
     aiperf = bench_environment.aiperf(console.print)
-    answer = bench_prompts.answer(target)
     result: dict[str, Any] = {
         "schema": 1,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -64,16 +64,18 @@ def perform(
         "hardware": target.hardware,
         "generator": bench_environment.name(),
         "slo": {"ttft_ms": wanted.ttft, "itl_ms": wanted.itl, "good": GOOD},
+        "tokens": vars(mix),
         "levels": [],
     }
     with _client(project, target, console) as secret:
-        words = bench_prompts.words(target, authority, secret)
+        words = bench_prompts.words(target, mix.prompt, authority, secret)
         for number, count in enumerate(concurrency, 1):
             requests = max(FEWEST, ROUNDS * count)
             console.print(f"concurrency {count}: {requests} requests ({number} of {len(concurrency)})")
-            told = bench_tool.told(target.url, target.served, count, requests, answer, (wanted.ttft, wanted.itl))
-            prompts = [bench_prompts.prompt(words, f"{result['at']}/{number}/{place}") for place in range(count + requests)]
-            level = bench_tool.measured(bench_tool.drive(aiperf, folder / f"level-{number}", told, prompts, secret, authority))
+            told = bench_tool.told(target.url, target.served, count, requests, (wanted.ttft, wanted.itl))
+            lines = bench_prompts.lines(words, mix.answer, (count, requests, count), f"{result['at']}/{number}")
+            figures = bench_tool.drive(aiperf, folder / f"level-{number}", told, lines, secret, authority)
+            level = bench_tool.measured(figures, count)
             result["levels"].append({"concurrency": count, **level, "meets_slo": level["good"] >= GOOD})
             (folder / "bench.json").write_text(json.dumps(result, indent=2) + "\n")
             (folder / "bench.svg").write_text(bench_plot.picture(result))

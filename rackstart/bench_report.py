@@ -10,13 +10,13 @@ from rackstart.cost_report import number, share
 # Each figure of a level, by its key in the result: head of the column, and what it is.
 FIGURES = {
     "concurrency": ("at once", "requests under way at any time: as one is answered, the next is sent"),
-    "requests": ("requests", "that count; as many as run at once went before them"),
+    "requests": ("requests", "that count; as many as run at once went before, and after them"),
     "failed": ("failed", "of these: answered by an error, cut off, or not within 10 minutes"),
     "prompt_tokens": ("prompt", "tokens of a prompt on the mean, as the engine counts them, chat template and all"),
     "answer_tokens": ("answer", "tokens of an answer on the mean; the engine is told not to end earlier"),
     "ttft_ms": ("first token, ms, p50 / p95", "from sending a request to its first token: half of all, and 95 %, wait no longer"),
     "itl_ms": ("between tokens, ms, p50 / p95", "from the first token to the last over their number less one, for each request"),
-    "output_tokens_per_second": ("answers, tokens/s", "tokens of answers of all requests over the seconds from the first to the last"),
+    "output_tokens_per_second": ("answers, tokens/s", "tokens of all answers over the seconds of all requests, by how many run at once"),
     "total_tokens_per_second": ("all, tokens/s", "the same with prompts: what `cost` goes by"),
     "good": ("within SLO", "share of the requests with both times within the SLO; a failed one is not"),
     "goodput_per_second": ("good/s", "goodput: such requests a second"),

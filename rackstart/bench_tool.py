@@ -24,13 +24,13 @@ TOKENIZER = {
 }
 
 
-def drive(aiperf: Path, level: Path, told: dict[str, Any], prompts: Iterable[str], key: str, authority: Path) -> dict[str, Any]:
+def drive(aiperf: Path, level: Path, told: dict[str, Any], lines: Iterable[dict[str, Any]], key: str, authority: Path) -> dict[str, Any]:
     """One level in its folder; AIPerf's figures. The key is in its environment alone. Raises RackstartError when nothing was answered."""
     tokenizer = level / "tokenizer"
     tokenizer.mkdir(parents=True)
     for name, content in TOKENIZER.items():
         (tokenizer / name).write_text(json.dumps(content))
-    (level / "prompts.jsonl").write_text("".join(json.dumps({"text": prompt}) + "\n" for prompt in prompts))
+    (level / "prompts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (level / "config.yaml").write_text(json.dumps(told, indent=2))
     environment = {name: os.environ[name] for name in KEPT if name in os.environ} | {
         "HOME": str(level),
@@ -59,9 +59,13 @@ def drive(aiperf: Path, level: Path, told: dict[str, Any], prompts: Iterable[str
     return figures
 
 
-def told(url: str, model: str, concurrency: int, requests: int, answer: int, slo: tuple[float, float]) -> dict[str, Any]:
-    """AIPerf's configuration of a level, in whose folder it runs; as many requests as run at once come before it and do not count."""
+def told(url: str, model: str, concurrency: int, requests: int, slo: tuple[float, float]) -> dict[str, Any]:
+    """AIPerf's configuration of a level, in whose folder it runs; as many requests as run at once go before and after it and do not count.
+
+    Seamless: a phase goes on where the one before it still waits for answers, so that nothing that counts meets an idle engine or a burst.
+    """
     phase = {"type": "concurrency", "concurrency": concurrency}
+    beside = {"kind": "warmup", "excludeFromResults": True, "requests": concurrency, **phase}
     return {
         "schemaVersion": "2.0",
         "benchmark": {
@@ -74,13 +78,15 @@ def told(url: str, model: str, concurrency: int, requests: int, answer: int, slo
                 "useServerTokenCount": True,
                 "apiKey": "${OPENAI_API_KEY}",
                 "timeout": TIMEOUT,
-                "extra": {"max_tokens": answer, "ignore_eos": True, "temperature": 0},
+                "useLegacyMaxTokens": True,  # max_tokens, which every engine knows, for the output_length of a line
+                "extra": {"ignore_eos": True, "temperature": 0},
             },
             "tokenizer": {"name": "./tokenizer"},
             "dataset": {"type": "file", "format": "single_turn", "path": "prompts.jsonl", "sampling": "sequential"},
             "phases": [
-                {"name": "warmup", "excludeFromResults": True, "requests": concurrency, **phase},
-                {"name": "profiling", "requests": requests, **phase},
+                {"name": "warmup", **beside},
+                {"name": "profiling", "requests": requests, "seamless": True, **phase},
+                {"name": "cooldown", "seamless": True, **beside},
             ],
             "slos": {"time_to_first_token": slo[0], "inter_token_latency": slo[1]},
             "artifacts": {"dir": "out", "summary": ["json"]},
@@ -90,18 +96,23 @@ def told(url: str, model: str, concurrency: int, requests: int, answer: int, slo
     }
 
 
-def measured(figures: dict[str, Any]) -> dict[str, Any]:
-    """Of AIPerf's figures those that the result has. Rates are over its seconds; AIPerf's own are over those of its start, too."""
+def measured(figures: dict[str, Any], concurrency: int) -> dict[str, Any]:
+    """Of AIPerf's figures those that the result has. Rates are over the time of all requests by how many run at once.
+
+    AIPerf's own are over the seconds from the first to the last, in part of which requests run that do not count. One that failed is taken
+    to be as long as the others.
+    """
 
     def value(name: str, part: str = "avg") -> float:
         return round(float(figures.get(name, {}).get(part, 0)), 3)
 
-    done, seconds, good = value("completed_request_count"), value("benchmark_duration"), value("good_request_count")
+    done, good = value("completed_request_count"), value("good_request_count")
+    seconds = value("request_latency") / 1000 * done / concurrency
     answers = value("total_osl")
     return {
         "requests": int(done),
         "failed": int(done - value("request_count")),
-        "seconds": seconds,
+        "seconds": round(seconds, 3),
         "prompt_tokens": value("input_sequence_length"),
         "answer_tokens": value("output_sequence_length"),
         "ttft_ms": {part: value("time_to_first_token", part) for part in ("p50", "p95", "p99")},

@@ -227,14 +227,15 @@ def key(setup: Setup, /, inventory: str, as_json: bool, action: str, client: str
 @click.option("--model", metavar="NAME", default="", help="The model; may be left out where there is one.")
 @click.option("--concurrency", metavar="LIST", default="1,2,4,8,16,32,64", show_default=True, help="Requests at once, level by level.")
 @click.option("--slo", metavar="TTFT/ITL", default="500/50", show_default=True, help="Milliseconds to the first token / between tokens.")
+@click.option("--tokens", metavar="IN/OUT", default="", help="Tokens of a prompt / an answer on the mean; 1024/256 in a long context.")
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="A new folder for the result, not one in the state directory.")
 @options("inventory", "json")
 @click.pass_obj
-def bench(setup: Setup, /, inventory: str, as_json: bool, model: str, concurrency: str, slo: str, out: Path | None) -> None:
+def bench(setup: Setup, /, inventory: str, as_json: bool, model: str, concurrency: str, slo: str, tokens: str, out: Path | None) -> None:
     from rackstart import bench, bench_report
 
     project, levels, wanted = Project.open(inventory, setup.root), bench.levels(concurrency), bench.slo(slo)
-    result, folder = bench.perform(project, model, levels, wanted, out, _console(stderr=True))
+    result, folder = bench.perform(project, model, levels, wanted, tokens, out, _console(stderr=True))
     if as_json:
         _print_json(result)
     else:

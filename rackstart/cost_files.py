@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
+from rackstart.bench_prompts import SHORTEST
 from rackstart.cost_inputs import Positive, Prices, Throughput
 from rackstart.errors import ConfigurationError
 from rackstart.inventory import mistakes
 
 PAGE = "docs/cost.md has every key"
+APART = 0.1  # how far the share of prompts may be from that of the measurement: a token of an answer takes much longer than theirs
 _SAID = {"missing": "is missing", "extra_forbidden": "is not known"}
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -22,6 +25,8 @@ class Level(BaseModel):
     concurrency: int
     output_tokens_per_second: FiniteFloat
     total_tokens_per_second: FiniteFloat = Field(gt=0)
+    prompt_tokens: FiniteFloat
+    answer_tokens: FiniteFloat
     meets_slo: bool = False
 
 
@@ -29,6 +34,7 @@ class Bench(BaseModel):
     """A bench result; what else is in it is left alone."""
 
     version: Literal[1] = Field(alias="schema")
+    inventory: str
     model: str
     hardware: str
     replicas: int = Field(1, ge=1)  # that answered together
@@ -38,14 +44,17 @@ class Bench(BaseModel):
 def prices(path: Path, bench: Path | None = None) -> tuple[Prices, Throughput]:
     """The prices, and what one replica was measured to do: in the bench result if there is one, else as the prices say."""
     found = _read(path, Prices)
-    throughput = _measured(bench) if bench else found.throughput
+    throughput = _measured(bench, found.api.input_share) if bench else found.throughput
     if throughput is None:
         raise ConfigurationError(f"{path}:1: throughput is missing; write what was measured, or give a result: --bench FILE")
     return found, throughput
 
 
-def _measured(path: Path) -> Throughput:
-    """The concurrency whose slowest run does most, of those that met the SLO in every run; its runs are the range."""
+def _measured(path: Path, share: float) -> Throughput:
+    """The concurrency whose slowest run does most, of those that met the SLO in every run; its runs are the range.
+
+    share: of prompts in the traffic, which has to be about that of the measurement.
+    """
     bench, runs = _read(path, Bench), dict[int, list[Level]]()
     for level in bench.levels:
         runs.setdefault(level.concurrency, []).append(level)
@@ -56,10 +65,18 @@ def _measured(path: Path) -> Throughput:
         )
     best = max(good, key=lambda same: min(level.total_tokens_per_second for level in same))
     rates = [level.total_tokens_per_second / bench.replicas for level in best]
-    answers = sum(level.output_tokens_per_second for level in best) / sum(level.total_tokens_per_second for level in best)
+    prompts = 1 - sum(level.output_tokens_per_second for level in best) / sum(level.total_tokens_per_second for level in best)
+    if round(abs(prompts - share), 3) > APART:
+        asked = round(mean(level.prompt_tokens + level.answer_tokens for level in best))
+        answer = max(SHORTEST, round(asked * (1 - share)))
+        raise ConfigurationError(
+            f"{path}: prompts are {prompts:.0%} of its tokens, and {share:.0%} of those of your traffic (api.input_share), with which a "
+            f"replica does another number of tokens a second; measure with your share of them: bootstrap.py --inventory {bench.inventory} "
+            f"bench --model {bench.model} --tokens {max(1, asked - answer)}/{answer}"
+        )
     source = (
         f"measured in {path}: {bench.model} on {bench.hardware}, {bench.replicas} replicas, {len(best)} runs of concurrency "
-        f"{best[0].concurrency}, {1 - answers:.0%} prompt tokens"
+        f"{best[0].concurrency}, {prompts:.0%} prompt tokens"
     )
     return Throughput(tokens_per_second=Positive(low=min(rates), high=max(rates)), source=source)
 

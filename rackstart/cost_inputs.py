@@ -81,7 +81,9 @@ class Purchase(Input):
 class Api(Input):
     input_per_million: Positive = Field(description="$ for a million prompt tokens")
     output_per_million: Positive = Field(description="$ for a million answer tokens")
-    input_share: FiniteFloat = Field(ge=0, le=1, description="share of the traffic's tokens that are prompts; 0.5 is half")
+    input_share: FiniteFloat = Field(
+        ge=0, le=1, description="share of the traffic's tokens that are prompts; 0.5 is half; no further than 0.1 from that of --bench"
+    )
     source: Source = Field(description="which provider and model, and when")
 
 

@@ -93,7 +93,7 @@ def rests_on(prices: Prices, throughput: Throughput) -> dict[str, str]:
     rate = span((api_per_million(prices, WORST), api_per_million(prices, BEST)))
     return {
         "throughput": f"{span(throughput.tokens_per_second)} tokens a second and replica: {throughput.source}",
-        "traffic": f"its peak is {span(prices.traffic.peak_to_mean)} x its mean, and its prompts are as long as those of the measurement",
+        "traffic": f"its peak is {span(prices.traffic.peak_to_mean)} x its mean; prompts and answers are as long as those measured",
         "machines": (
             f"with {prices.gpus_per_machine} GPU each, {prices.gpus_per_replica} for a replica; {prices.spare_machines} spare; "
             f"all run all day, whatever the load; ${span(prices.ops_per_month)} a month for their operation"

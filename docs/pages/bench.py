@@ -20,6 +20,7 @@ says how long one waits, how many tokens a second come out, and what of it is wi
 | `--model NAME` | which model of the last verdict, which has to be green; may be left out where there is one |
 | `--concurrency 1,2,4,8,16,32,64` | requests at once, level by level; `8,8,8` measures 8 three times, a range for `cost` |
 | `--slo 500/50` | milliseconds to the first token, and between tokens |
+| `--tokens 1024/256` | tokens of a prompt and of an answer on the mean: `cost` wants the mix of your traffic |
 | `--out DIR` | a new folder for `bench.json`, `bench.svg` and AIPerf's own files, not `bench/TIME` in the state directory |
 
 `bench.json` has every level as soon as it is measured; `cost --prices FILE --bench FILE` [takes it](cost.md). `hardware` in it is what the
@@ -30,9 +31,13 @@ inventory knows; write the GPU's name there when you keep results of several rac
 RULES = f"""## How it is measured
 
 - **A level** is {bench.ROUNDS} requests for each that runs at once, and no fewer than {bench.FEWEST}. Before them
-  go as many as run at once, which do not count. At 30 ms a token the levels of the default take about a quarter of an hour.
-- **Prompts** are of {bench_prompts.PROMPT:,} tokens and answers of {bench_prompts.ANSWER}, of half and a quarter of the
-  context where that is shorter. The words of each stand in an order of their own, so that no engine finds a prompt in its prefix cache.
+  and after them go as many as run at once, which do not count: whatever counts meets an engine that is as busy as the level says, and at no
+  time do all start together. At 30 ms a token the levels of the default take about a quarter of an hour.
+- **Prompts** are of {bench_prompts.PROMPT:,} tokens on the mean and answers of {bench_prompts.ANSWER}, or of half and an eighth of the
+  context where that is less. They are evenly spread from half of that to half as much again, in every run the same lengths in the same
+  order: requests of one length would go on in step, and one would wait for the first token as in a burst. `--tokens` gives other means,
+  which the context has to hold at their longest; `tokens` in the result has what was asked for.
+- **Words** of each prompt stand in an order of their own, so that no engine finds a prompt in its prefix cache.
   Two requests before the first level ask the engine itself how many tokens a word is: no tokenizer is needed.
 - **The SLO** is by default half a second to the first token: with as much again for an application, still under the second at which a
   person feels a wait. And 50 ms between tokens, 20 a second: three to four times as fast as one reads. A level meets it when
@@ -46,7 +51,7 @@ RULES = f"""## How it is measured
 ## What it does not show
 
 - The load of your users: their prompts have other lengths, share beginnings that the prefix cache holds, and come in waves. A closed loop
-  like this one waits for answers, and never sends more than it is told to.
+  like this one waits for answers, and never sends more than it is told to. Its requests come one by one: for a burst plan on more.
 - An engine alone: the way from this machine to the gateway is in every figure, and so are the requests of others meanwhile. Run it near
   where clients are, and when they are few.
 - More than this machine can take: AIPerf needs 75 µs of a core for each token of an answer, so that one core does about 13,000 a second
@@ -78,6 +83,10 @@ GENERATORS = (
     ("bench-my-llm 0.5.0", "21", "", "environment", "not tried", "none", "no; one request at a time", "2026-09"),
     ("artemisllmbench 0.1.4", "15", "", "sends none", "not tried", "none", "yes", "2026-06"),
 )
+EARLIER = """
+They are of an earlier `bench`, whose prompts and answers were all of one length and went in step, at first all at once: the waits for the
+first token are those of bursts. Its tokens a second were over the seconds from the first request to the last.
+""".rstrip().splitlines()
 WHY = """
 It is the one that keeps all rules without torch, and it is maintained. It is large all the same, 0.9 GiB once installed, and has an
 environment of its own for that.
@@ -90,6 +99,7 @@ def page() -> str:
     rows = ((f"`{key}`", head, what) for key, (head, what) in bench_report.FIGURES.items())
     shown = [
         f"On {result['hardware']} in all, behind its gateway: how it is read is the point, not the figures.",
+        *([] if "tokens" in result else EARLIER),
         "",
         "![Tokens a second and waiting times over concurrency](bench.svg)",
         "",

@@ -22,8 +22,9 @@ which volume on an API would cost more. It needs no inventory and touches no hos
 1. `cp docs/cost/rack.yml FILE` for machines that are bought, or `docs/cost/post.yml` for rented ones, and put your own figures in. One file
    may have `on_demand`, `spot` and `purchase` side by side. Each of them needs a `source`, and the output repeats it.
 2. Throughput decides, and only a measurement gives it. `--bench FILE` takes the concurrency that does most, of those that met the SLO
-   in every run; repeated runs of it make a range, a single one has no spread. Without it the file has to say `throughput`, and who
-   measured it.
+   in every run; repeated runs of it make a range, a single one has no spread. Its share of prompts has to be within 0.1 of
+   `api.input_share`, since a token of an answer takes much longer than one of a prompt: `bench --tokens IN/OUT` measures your mix. Without
+   `--bench` the file has to say `throughput`, and who measured it.
 3. A figure that is not known exactly is `{low: , high: }`. The output then has ranges too: all inputs at their best for your own machines,
    and all at their worst.
 """.splitlines()

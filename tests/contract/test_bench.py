@@ -18,6 +18,7 @@ from rackstart.paths import Project
 
 SECRETS: list[str] = []
 SHOWN: set[str] = set()  # command lines that held one of them
+ASKED: list[int] = []  # tokens of the answers that were streamed
 
 
 class Answering(Handler):
@@ -31,6 +32,7 @@ class Answering(Handler):
         if not asked.get("stream"):
             self.answer(json.dumps({"usage": count}).encode())
             return
+        ASKED.append(asked["max_tokens"])
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
@@ -83,15 +85,16 @@ def project(tmp_path: Path, proxy: Gateway, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_generator_measures_what_the_engines_did(project: Project, proxy: Gateway) -> None:
-    result, folder = bench.perform(project, "", [4], bench.Slo(60_000, 60_000), None, Console(file=io.StringIO()))
+    result, folder = bench.perform(project, "", [4], bench.Slo(60_000, 60_000), "", None, Console(file=io.StringIO()))
     for level in result["levels"]:
         assert (level["requests"], level["failed"], level["good"], level["meets_slo"]) == (32, 0, 1.0, True)
-        assert (level["answer_tokens"], level["prompt_tokens"]) == (16, 32)
+        assert (level["answer_tokens"], level["prompt_tokens"]) == (8, 32)
         assert 0 < level["ttft_ms"]["p50"] <= level["ttft_ms"]["p95"] <= level["ttft_ms"]["p99"]
         assert 0 < level["itl_ms"]["p50"] <= level["itl_ms"]["p95"] <= level["itl_ms"]["p99"]
-        tokens = 32 * (16 + 32) / level["seconds"]
+        tokens = 32 * (8 + 32) / level["seconds"]
         assert level["total_tokens_per_second"] == pytest.approx(tokens, rel=0.01)
-        assert level["output_tokens_per_second"] == pytest.approx(tokens / 3, rel=0.01)
+        assert level["output_tokens_per_second"] == pytest.approx(tokens / 5, rel=0.01)
+    assert (len(ASKED), min(ASKED), max(ASKED), sum(ASKED)) == (40, 4, 12, 40 * 8)
     assert not SHOWN
     kept = [path for path in folder.rglob("*") if path.is_file()]
     assert len(kept) > 10

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from rackstart import bench_environment, bench_plot, bench_report, bench_tool
+from rackstart import bench_environment, bench_plot, bench_prompts, bench_report, bench_tool
 from rackstart.errors import RackstartError
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -33,14 +33,16 @@ def result() -> dict[str, Any]:
 
 
 def test_a_level_is_told_in_full() -> None:
-    told = bench_tool.told("https://host:1/v1", "tiny", 4, 32, 64, (500, 50))["benchmark"]
+    told = bench_tool.told("https://host:1/v1", "tiny", 4, 32, (500, 50))["benchmark"]
     assert told["endpoint"] == {
         "url": "https://host:1", "path": "/v1/chat/completions", "type": "chat", "streaming": True, "useServerTokenCount": True,
-        "apiKey": "${OPENAI_API_KEY}", "timeout": 600, "extra": {"max_tokens": 64, "ignore_eos": True, "temperature": 0},
+        "apiKey": "${OPENAI_API_KEY}", "timeout": 600, "useLegacyMaxTokens": True, "extra": {"ignore_eos": True, "temperature": 0},
     }  # fmt: skip
-    assert [(phase["requests"], phase["concurrency"], phase.get("excludeFromResults", False)) for phase in told["phases"]] == [
-        (4, 4, True),
-        (32, 4, False),
+    assert {phase["concurrency"] for phase in told["phases"]} == {4}
+    assert [(phase["requests"], phase.get("excludeFromResults", False), phase.get("seamless", False)) for phase in told["phases"]] == [
+        (4, True, False),
+        (32, False, True),
+        (4, True, True),
     ]
     assert told["slos"] == {"time_to_first_token": 500, "inter_token_latency": 50}
     assert (told["gpuTelemetry"], told["serverMetrics"]) == ({"enabled": False}, {"enabled": False})
@@ -49,12 +51,33 @@ def test_a_level_is_told_in_full() -> None:
 def test_a_failed_request_counts_and_is_not_good() -> None:
     figures = {
         "completed_request_count": {"avg": 40}, "request_count": {"avg": 30}, "good_request_count": {"avg": 20}, "total_osl": {"avg": 300},
-        "total_isl": {"avg": 900}, "benchmark_duration": {"avg": 10.0}, "time_to_first_token": {"p50": 1, "p95": 2, "p99": 3},
+        "total_isl": {"avg": 900}, "request_latency": {"avg": 500}, "time_to_first_token": {"p50": 1, "p95": 2, "p99": 3},
     }  # fmt: skip
-    found = bench_tool.measured(figures)
+    found = bench_tool.measured(figures, 2)  # 40 of half a second, two at once: 10 s
     assert (found["requests"], found["failed"], found["good"], found["goodput_per_second"]) == (40, 10, 0.5, 2.0)
     assert (found["output_tokens_per_second"], found["total_tokens_per_second"]) == (30, 120)
     assert found["ttft_ms"] == {"p50": 1, "p95": 2, "p99": 3}
+
+
+@pytest.mark.parametrize(("mean", "number"), [(256, 32), (256, 512), (1024, 64), (8, 32), (4, 4), (100, 1)])
+def test_lengths_are_spread_around_their_mean_and_always_the_same(mean: int, number: int) -> None:
+    found = bench_prompts.lengths(mean, number, "a")
+    assert sum(found) == mean * number
+    assert mean / 2 <= min(found) <= mean * (1 - (0.4 if number > 4 else 0))
+    assert mean * (1 + (0.4 if number > 4 else 0)) <= max(found) <= mean * 1.5
+    assert sorted(found) == sorted(bench_prompts.lengths(mean, number, "b"))
+    assert number == 1 or found != sorted(found)
+
+
+def test_every_part_of_a_level_has_all_lengths_and_every_level_new_words() -> None:
+    one, two = (list(bench_prompts.lines(100, 64, (4, 32, 4), seed)) for seed in ("one", "two"))
+    asked = [line["output_length"] for line in one]
+    assert [sum(part) for part in (asked[:4], asked[4:36], asked[36:])] == [4 * 64, 32 * 64, 4 * 64]
+    assert sum(len(line["text"].split()) for line in one[4:36]) == 32 * 100
+    assert [(len(line["text"].split()), line["output_length"]) for line in one] == [
+        (len(line["text"].split()), line["output_length"]) for line in two
+    ]
+    assert len({line["text"] for line in one + two}) == 80
 
 
 @pytest.fixture

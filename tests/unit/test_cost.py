@@ -148,11 +148,26 @@ def test_more_of_what_costs_never_makes_a_fleet_cheaper_and_a_wider_range_never_
 def bench(tmp_path: Path, levels: list[tuple[int, float, bool]], **more: Any) -> Path:
     """A result of (concurrency, tokens a second, whether it meets the SLO); a quarter of the tokens are answers."""
     rows = [
-        {"concurrency": at, "output_tokens_per_second": total / 4, "total_tokens_per_second": total, "meets_slo": good, "ttft_seconds": {}}
+        {
+            "concurrency": at,
+            "prompt_tokens": 960,
+            "answer_tokens": 320,
+            "output_tokens_per_second": total / 4,
+            "total_tokens_per_second": total,
+            "meets_slo": good,
+            "ttft_seconds": {},
+        }
         for at, total, good in levels
     ]
     path = tmp_path / "bench.json"
-    path.write_text(json.dumps({"schema": 1, "model": "llama", "hardware": "A10G", "levels": rows, **more}, indent=1))
+    path.write_text(json.dumps({"schema": 1, "inventory": "rack", "model": "llama", "hardware": "A10G", "levels": rows, **more}, indent=1))
+    return path
+
+
+def traffic(tmp_path: Path, share: float) -> Path:
+    """The post's file with such a share of prompts."""
+    path = tmp_path / "prices.yml"
+    path.write_text(yaml.safe_dump(changed({"api.input_share": share})))
     return path
 
 
@@ -169,10 +184,22 @@ def bench(tmp_path: Path, levels: list[tuple[int, float, bool]], **more: Any) ->
 def test_throughput_is_the_best_level_that_meets_the_slo(
     tmp_path: Path, levels: list[tuple[int, float, bool]], more: Change, rates: tuple[float, float]
 ) -> None:
-    _, found = cost_files.prices(POST, bench(tmp_path, levels, **more))
+    _, found = cost_files.prices(traffic(tmp_path, 0.75), bench(tmp_path, levels, **more))
     assert (found.tokens_per_second.low, found.tokens_per_second.high) == rates
     assert "llama on A10G" in found.source
     assert "75% prompt tokens" in found.source
+
+
+@pytest.mark.parametrize(
+    ("share", "tokens"), [(0.65, ""), (0.85, ""), (0.64, "819/461"), (0.86, "1101/179"), (0.3, "384/896"), (1, "1276/4"), (0, "1/1280")]
+)
+def test_a_bench_of_another_mix_is_refused_and_names_the_one_to_measure(tmp_path: Path, share: float, tokens: str) -> None:
+    files = traffic(tmp_path, share), bench(tmp_path, [(8, 700, True)])
+    if tokens:
+        with pytest.raises(ConfigurationError, match=rf"75%.* {share:.0%}.*: bootstrap.py --inventory rack bench .*--tokens {tokens}$"):
+            cost_files.prices(*files)
+    else:
+        assert cost_files.prices(*files)[1].tokens_per_second.low == 700
 
 
 @pytest.mark.parametrize(
@@ -181,7 +208,7 @@ def test_throughput_is_the_best_level_that_meets_the_slo(
         ([(8, 700, False)], {}, r"bench.json: no concurrency has meets_slo: true in all of its runs; measure lower ones"),
         ([], {}, "no concurrency"),
         ([(8, 700, True)], {"schema": 2}, r"bench.json:2: schema: input should be 1"),
-        ([(8, -1, True)], {}, r"bench.json:9: levels.0.total_tokens_per_second: input should be greater than 0"),
+        ([(8, -1, True)], {}, r"bench.json:12: levels.0.total_tokens_per_second: input should be greater than 0"),
     ],
 )
 def test_a_bench_result_that_does_not_do(tmp_path: Path, levels: list[tuple[int, float, bool]], more: Change, said: str) -> None:
@@ -281,7 +308,7 @@ def test_the_table_says_what_is_out_of_reach(tmp_path: Path, capsys: pytest.Capt
 
 def test_json_has_the_figures_and_their_inputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = bench(tmp_path, [(8, 580, True), (8, 1000, True)])
-    assert cli.main(["cost", "--prices", str(POST), "--bench", str(path), "--json"]) == 0
+    assert cli.main(["cost", "--prices", str(traffic(tmp_path, 0.75)), "--bench", str(path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [(row["way"], row["tokens_per_day"]) for row in found["fleets"]] == [
         *(("on_demand", 10e6), ("on_demand", 50e6), ("spot", 10e6), ("spot", 50e6)),

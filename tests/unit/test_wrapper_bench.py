@@ -26,7 +26,7 @@ MODELS = [
 ]
 FIGURES = {
     "completed_request_count": {"avg": 32}, "request_count": {"avg": 31}, "good_request_count": {"avg": 31},
-    "benchmark_duration": {"avg": 10}, "input_sequence_length": {"avg": 128}, "output_sequence_length": {"avg": 64},
+    "request_latency": {"avg": 312.5}, "input_sequence_length": {"avg": 128}, "output_sequence_length": {"avg": 64},
     "time_to_first_token": {"p50": 100, "p95": 200, "p99": 300}, "inter_token_latency": {"p50": 10, "p95": 20, "p99": 30},
     "total_osl": {"avg": 2000}, "total_isl": {"avg": 4000},
 }  # fmt: skip
@@ -141,9 +141,13 @@ def test_levels_are_measured_with_a_key_that_then_ends(
     [kept] = project.state.glob("bench/*/bench.json")
     assert json.loads(kept.read_text()) == result
     assert (kept.parent / "bench.svg").exists()
-    prices = str(ROOT / "docs/cost/post.yml")
-    assert cli.main(["cost", "--prices", prices, "--bench", str(kept), "--json"], project.root) == 0
-    assert json.loads(capsys.readouterr().out)["throughput"]["tokens_per_second"] == {"low": 300, "high": 300}
+    prices = project.root / "prices.yml"
+    for share, code in ((0.67, 0), (0.4, 2)):  # 4,000 of 6,000 tokens are prompts
+        prices.write_text((ROOT / "docs/cost/post.yml").read_text().replace("input_share: 0.5", f"input_share: {share}"))
+        assert cli.main(["cost", "--prices", str(prices), "--bench", str(kept), "--json"], project.root) == code
+    said = capsys.readouterr()
+    assert json.loads(said.out)["throughput"]["tokens_per_second"] == {"low": 2400, "high": 2400}  # 8 of 312.5 ms, and two replicas
+    assert "bootstrap.py --inventory rack bench --model tiny --tokens 77/115" in said.err
 
 
 @pytest.mark.parametrize(
@@ -190,7 +194,7 @@ def test_prompts_are_new_in_every_level_and_at_every_time(project: Project, clus
     serve(project, "tiny")
     assert rackstart(project, "--concurrency", "2,8") == 0
     lines = [line for file in project.state.glob("bench/*/level-*/prompts.jsonl") for line in file.read_text().splitlines()]
-    assert len(lines) == 2 + 32 + 8 + 64
+    assert len(lines) == 2 + 32 + 2 + 8 + 64 + 8
     assert len(set(lines)) > 0.99 * len(lines)  # five words may come again
     assert bench_prompts.prompt(5, "a") != bench_prompts.prompt(5, "b")
 
@@ -247,6 +251,11 @@ def test_a_key_that_not_every_replica_got_ends_too_and_another_s_does_not(
         (["tiny"], ["--slo", "500"], 2, "such as 500/50"),
         (["tiny"], ["--slo", "500/0"], 2, "such as 500/50"),
         (["tiny"], ["--out", "/dev/null"], 2, "name a new folder"),
+        (["tiny"], ["--tokens", "100"], 2, "such as 1024/256"),
+        (["tiny"], ["--tokens", "100/x"], 2, "such as 1024/256"),
+        (["tiny"], ["--tokens", "0/10"], 2, "such as 1024/256"),
+        (["tiny"], ["--tokens", "100/3"], 2, "4 or more"),
+        (["tiny"], ["--tokens", "100/71"], 2, "have 50% more, 257 tokens"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_there_is_a_key(
@@ -276,11 +285,14 @@ def test_a_site_s_certificate_is_checked_with_its_own_authorities(project: Proje
 
 def test_the_context_bounds_prompt_and_answer(project: Project, cluster: Cluster, generator: Generator) -> None:
     serve(project, "tiny", "big")
-    for model, answer in (("tiny", 64), ("big", 256)):
-        out = project.root / model
-        assert rackstart(project, "--model", model, "--concurrency", "1", "--out", str(out)) == 0
-        told = yaml.safe_load((out / "level-1/config.yaml").read_text())["benchmark"]
-        assert told["endpoint"]["extra"]["max_tokens"] == answer
+    wanted = (("tiny", "", 128, 32), ("big", "", 1024, 256), ("tiny", "70/100", 70, 100))
+    for number, (model, tokens, prompt, answer) in enumerate(wanted):
+        out = project.root / str(number)
+        assert rackstart(project, "--model", model, "--concurrency", "1", "--tokens", tokens, "--out", str(out)) == 0
+        assert json.loads((out / "bench.json").read_text())["tokens"] == {"prompt": prompt, "answer": answer}
+        asked = [json.loads(line)["output_length"] for line in (out / "level-1/prompts.jsonl").read_text().splitlines()]
+        assert sum(asked[1:-1]) == 32 * answer
+        assert answer * 1.4 < max(asked) <= answer * 1.5
 
 
 def test_options_are_read() -> None:
