@@ -15,6 +15,7 @@ from tests.unit.checks_look import CONFIG, SLOTS, disk, good, put
 
 Look = dict[str, Any]
 AT = "hosts/gpu-1/probe"
+UBUNTU = {"id": "ubuntu", "version_id": "24.04"}
 ANSWERS = {f"hosts/{name}/probe/connects": {"192.0.2.11:2049": ""} for name in good()["hosts"]}
 UNMOUNTED = {"storage/backend": "external", **ANSWERS}
 FILER = {"source": "192.0.2.11:/srv/models", "target": "/srv/models", "fstype": "nfs4", "options": ["rw"]}
@@ -90,6 +91,8 @@ RED = [
     ("os.packages", "gpu-1", {f"{AT}/packages/broken": ["libc6"]}),
     ("os.package_lock", "gpu-1", {f"{AT}/packages/lock": "unattended-upgr (var/lib/dpkg/lock)"}),
     ("os.held", "gpu-1", {f"{AT}/packages/held": ["nfs-common"]}),
+    ("os.held", "gpu-1", {f"{AT}/packages/held": ["linux-image-amd64"]}),
+    ("os.held", "server-1", {"hosts/server-1/probe/os": UBUNTU, "hosts/server-1/probe/packages/held": ["linux-image-generic"]}),
     ("os.unattended", "gpu-1", {f"{AT}/packages/driver_unheld": ["nvidia-driver-cuda"]}),
     ("network.ranges", "inventory", {"networks": ["10.42.0.0/16", "10.42.128.0/17"]}),
     ("network.ranges", "inventory", {"networks": ["10.42.0.5/16", "10.43.0.0/16"]}),

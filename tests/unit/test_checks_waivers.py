@@ -90,6 +90,7 @@ def test_each_refusal_of_the_hub_has_a_remedy_of_its_own(look: Look, size: dict[
 GREEN: list[dict[str, Any]] = [
     {"os": {"id": "debian", "version_id": "13"}},
     {"os": {"id": "ubuntu", "version_id": "24.04"}},
+    {"os": {"id": "ubuntu", "version_id": "24.04"}, "packages": {"held": ["linux-image-generic", "nvidia-utils-580-server"]}},
     {"cgroup_version": 1},  # which 1.34 takes
     {"k3s": {"version": "v1.33.6+k3s1"}},
     {"k3s": {"version": None}},

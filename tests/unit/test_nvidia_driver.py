@@ -123,12 +123,12 @@ def test_why_not_every_gpu_can_be_used(
                 "nvidia-utils-580-server", "nvidia-compute-utils-580-server", "nvidia-headless-no-dkms-580-server-open",
                 "nvidia-fabricmanager-580",
             ],
-            [f"linux-modules-nvidia-580-server-open-{KERNEL}"], ["linux-modules-nvidia-580-server-open-amd64"],
+            [f"linux-modules-nvidia-580-server-open-{KERNEL}", "linux-modules-nvidia-580-server-open-amd64"], [],
         ),
         (
             "ubuntu", [V100],
             ["nvidia-utils-580-server", "nvidia-compute-utils-580-server", "nvidia-headless-no-dkms-580-server"],
-            [f"linux-modules-nvidia-580-server-{KERNEL}"], ["linux-modules-nvidia-580-server-amd64"],
+            [f"linux-modules-nvidia-580-server-{KERNEL}", "linux-modules-nvidia-580-server-amd64"], [],
         ),
         (
             "rhel", [B200], ["nvidia-driver-cuda", "nvidia-persistenced", "kmod-nvidia-open-dkms", "nvidia-fabricmanager"], ["nvlsm"],
@@ -142,14 +142,16 @@ def test_why_not_every_gpu_can_be_used(
 )  # fmt: skip
 def test_a_plan_comes_to_packages(distribution: str, devices: list[str], pinned: list[str], floating: list[str], needs: list[str]) -> None:
     plan = driver.resolve(devices, "580.173.02-1", switches=True)
-    assert driver.packages(plan, TABLES[distribution], KERNEL, "amd64") == {"pinned": pinned, "floating": floating, "needs": needs}
+    kernels = ["linux-image-amd64"] if distribution == "ubuntu" else []
+    expected = {"pinned": pinned, "floating": floating, "needs": needs, "kernels": kernels}
+    assert driver.packages(plan, TABLES[distribution], KERNEL, "amd64") == expected
     for name in pinned + floating:
         assert any(Path(name).match(pattern) for pattern in driver.globs(TABLES[distribution]))
 
 
 def test_without_a_packaged_kernel_nothing_is_made_for_it() -> None:
     named = driver.packages(driver.resolve([T4], "580"), TABLES["ubuntu"], "", "")
-    assert named["floating"] == named["needs"] == []
+    assert named["floating"] == named["needs"] == named["kernels"] == []
 
 
 @pytest.mark.parametrize(
@@ -185,8 +187,8 @@ def test_ubuntus_newer_kernels_are_followed_where_the_host_follows_them(
     line = nvidia_driver.line(TABLES["ubuntu"], "6.14.0-35-generic", "24.04")
     assert line == expected
     named = driver.packages(driver.resolve([H100], "580"), TABLES["ubuntu"], "6.14.0-35-generic", line)
-    assert named["needs"] == [f"linux-modules-nvidia-580-server-open-{expected}"]
-    assert named["floating"] == ["linux-modules-nvidia-580-server-open-6.14.0-35-generic"]
+    assert named["floating"] == [f"linux-modules-nvidia-580-server-open-{name}" for name in ("6.14.0-35-generic", expected)]
+    assert named["kernels"] == [f"linux-image-{expected}"]
 
 
 @pytest.mark.parametrize(
@@ -286,6 +288,109 @@ def test_rhel_lacks_the_headers_of_its_own_kernel_alone(
     monkeypatch.chdir(tmp_path)
     needs = driver.packages(driver.resolve([T4], "580"), TABLES["rhel"], RELEASE, "")["needs"]
     assert nvidia_driver.missing(TABLES["rhel"], needs) == expected, case
+
+
+Look = Callable[..., dict[str, Any]]
+QUERY = """#!/bin/sh
+# dpkg-query finds packages by wildcards, rpm only with --all.
+case "${0##*/} $*" in "rpm "*--all*|dpkg-query*) wild=yes ;; esac
+for word; do
+  while read -r name rest; do
+    case "$name" in "$word") echo "installed $name $rest" ;; $word) [ -z "$wild" ] || echo "installed $name $rest" ;; esac
+  done <there
+done
+"""
+UBUNTU = [
+    "nvidia-utils-580-server", "nvidia-compute-utils-580-server", "nvidia-headless-no-dkms-580-server-open",
+    "linux-modules-nvidia-580-server-open-6.8.0-138-generic", "linux-modules-nvidia-580-server-open-generic",
+]  # fmt: skip
+ROCKY = ["nvidia-driver-cuda", "nvidia-persistenced", "kmod-nvidia-open-dkms"]
+ALONG = ["nvidia-modprobe", "nvidia-driver-cuda-libs", "libnvidia-ml"]
+OTHERS = ["nvidia-container-toolkit 1.20.0-1", "libnvidia-container1 1.20.0-1", "libnvsdm 595.91.07-1.el9"]
+
+
+def at(version: str, names: list[str], want: str = "") -> list[str]:
+    return [f"{name} {version} {want}" for name in names]
+
+
+@pytest.fixture
+def looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Look:
+    """looked(distribution, there, locks, version): what the module answers on a host with a T4 and these packages."""
+    for name in ("dpkg-query", "rpm"):
+        lay(tmp_path, {name: QUERY})
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+
+    def run(distribution: str, there: list[str], locks: list[str] | None = None, version: str | None = None) -> dict[str, Any]:
+        lay(tmp_path, {"there": "".join(f"{line}\n" for line in there)})
+        kernels = {"ubuntu": "6.8.0-138-generic", "rocky": RELEASE}
+        system = {"id": distribution, "version_id": "24.04", "name": distribution}
+        identity = {"os": system, "kernel": kernels[distribution], "kernel_packaged": True}
+        smi = {"rc": 0, "gpus": [{}], "error": ""}
+        gpu = {"pci_gpus": [{"device_id": T4}], "driver_version": version, "nouveau_loaded": False, "nvidia_smi": smi}
+        for module, name, answer in [
+            (nvidia_driver.probe, "identity", identity), (nvidia_driver.probe, "gpu", gpu), (probe_health, "switches", 0),
+            (probe_health, "modules", "open"), (probe_health, "runfile", False), (probe_system, "secure_boot", False),
+        ]:  # fmt: skip
+            monkeypatch.setattr(module, name, lambda answer=answer: answer)
+        monkeypatch.setattr(probe_system, "locked_versions", lambda _root: locks or [])
+        settings = {"version": "580.173.02-1", "distributions": TABLES}
+        with patch_module_args(settings), pytest.raises(SystemExit):
+            nvidia_driver.main()
+        return dict(json.loads(capsys.readouterr().out))
+
+    return run
+
+
+IMAGE = "linux-image-generic"
+HELD, OLDER = (at(f"{version}-0ubuntu1", UBUNTU, "hold") for version in ("580.173.02", "580.95.05"))
+
+
+@pytest.mark.parametrize(
+    ("case", "there", "held", "loose", "locked"),
+    [
+        ("a new host", at("6.8.0-138.138", [IMAGE], "install"), [*UBUNTU, IMAGE], [*UBUNTU, IMAGE], []),
+        ("without that package", [], UBUNTU, UBUNTU, []),
+        ("as the role leaves it", [*HELD, *at("6.8.0-138.138", [IMAGE], "hold")], [*UBUNTU, IMAGE], [], []),
+        ("a kernel that may go on", [*HELD, *at("6.8.0-138.138", [IMAGE], "install")], [*UBUNTU, IMAGE], [IMAGE], []),
+        ("another version", [*OLDER, *at("6.8.0-138.138", [IMAGE], "hold")], [*UBUNTU, IMAGE], UBUNTU, UBUNTU),
+    ],
+)  # fmt: skip
+def test_on_ubuntu_the_next_kernel_is_held_beside_the_driver(
+    looked: Look, case: str, there: list[str], held: list[str], loose: list[str], locked: list[str]
+) -> None:
+    seen = looked("ubuntu", there)
+    assert (seen["held"], seen["loose"], seen["locked"], seen["surplus"]) == (held, loose, locked, []), case
+    assert [name for name in seen["lacking"] if name.startswith("linux-image")] == []
+
+
+def test_beside_an_adopted_driver_no_kernel_is_held(looked: Look) -> None:
+    seen = looked("ubuntu", at("6.8.0-138.138", [IMAGE], "install"), version="580.95.05")
+    assert seen["plan"]["adopt"]
+    assert IMAGE not in seen["held"]
+
+
+NOW, OLD = at("580.173.02-1.el9", [*ROCKY, *ALONG]), at("580.95.05-1.el9", [*ROCKY, *ALONG])
+MANAGER = at("580.173.02-1.el9", ["nvidia-fabricmanager"])
+
+
+@pytest.mark.parametrize(
+    ("case", "there", "locks", "held", "loose", "locked"),
+    [
+        ("a new host", OTHERS, [], ROCKY, ROCKY, []),
+        ("just installed", [*NOW, *OTHERS], [], [*ROCKY, *ALONG], [*ROCKY, *ALONG], []),
+        ("what came along is not locked", [*NOW, *OTHERS], ROCKY, [*ROCKY, *ALONG], ALONG, []),
+        ("as the role leaves it", [*NOW, *OTHERS], [*ROCKY, *ALONG], [*ROCKY, *ALONG], [], []),
+        ("another version", [*OLD, *OTHERS], [*ROCKY, *ALONG, "libnvsdm"], [*ROCKY, *ALONG], [*ROCKY, *ALONG], [*ROCKY, *ALONG]),
+        ("switches that are gone", [*NOW, *MANAGER], [*ROCKY, *ALONG], [*ROCKY, *ALONG], [], []),
+    ],
+)  # fmt: skip
+def test_on_rhel_all_that_came_along_with_the_driver_is_held(
+    looked: Look, case: str, there: list[str], locks: list[str], held: list[str], loose: list[str], locked: list[str]
+) -> None:
+    seen = looked("rocky", there, locks)
+    assert (seen["held"], seen["loose"], seen["locked"]) == (held, loose, locked), case
 
 
 @pytest.mark.parametrize("image", [f"boot/initrd.img-{KERNEL}", f"boot/initramfs-{KERNEL}.img"])

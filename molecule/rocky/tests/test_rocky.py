@@ -8,6 +8,7 @@ from testinfra.host import Host
 
 AUTHORITY = Path(__file__).parents[2] / "host/files/ca.pem"
 DRIVER = {"nvidia-driver-cuda", "nvidia-persistenced", "kmod-nvidia-open-dkms", "nvidia-fabricmanager"}
+ALONG = {"nvidia-driver-cuda-libs", "nvidia-modprobe"}  # by relations of those
 TOOLKIT = {"nvidia-container-toolkit", "nvidia-container-toolkit-base", "libnvidia-container-tools", "libnvidia-container1"}
 Run = Callable[[Host, str], tuple[int, str]]
 
@@ -44,10 +45,14 @@ def test_the_driver_is_that_of_nvidias_repository_for_this_release(host: Host, i
     assert host.service("nvidia-persistenced").is_enabled
 
 
-@pytest.mark.parametrize("name", sorted(DRIVER | TOOLKIT))
+@pytest.mark.parametrize("name", sorted(DRIVER | ALONG | TOOLKIT))
 def test_upgrades_pass_the_packages_by(host: Host, name: str) -> None:
     locks = host.file("/etc/dnf/plugins/versionlock.list").content_string.splitlines()
     assert len([line for line in locks if line.rsplit("-", 2)[0] == name]) == 1
+
+
+def test_nothing_else_has_the_drivers_version(installed: dict[str, str]) -> None:
+    assert {name for name, version in installed.items() if version == "580.173.02-1.el9"} == DRIVER | ALONG
 
 
 def test_the_weights_are_what_the_manifest_says(host: Host) -> None:

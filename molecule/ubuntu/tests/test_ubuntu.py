@@ -1,5 +1,7 @@
 """The branch for Ubuntu: names and versions of its archive, and of NVIDIA's repository nothing but what the archive lacks."""
 
+import re
+
 from testinfra.host import Host
 
 FLAVOURS = {"mol-jammy": "580-server", "mol-noble": "580-server-open"}  # the one is asked for proprietary modules
@@ -21,11 +23,11 @@ def test_the_packages_are_those_of_the_archive(host: Host) -> None:
     assert not host.package("nvidia-driver-cuda").is_installed
 
 
-def test_the_modules_of_the_next_kernel_will_come(host: Host) -> None:
-    kind, kernel = FLAVOURS[host.backend.host], host.check_output("uname -r")
-    follower = f"linux-modules-nvidia-{kind}-{kernel.split('-', 1)[1]}"
-    assert host.package(follower).is_installed
-    assert follower not in host.check_output("apt-mark showhold").split()
+def test_no_upgrade_brings_a_kernel_without_its_modules_or_modules_without_all_of_their_kernel(host: Host) -> None:
+    flavour = re.sub(r"^[^-]*-(\d+-)?", "", host.check_output("uname -r"))
+    names = {f"linux-image-{flavour}", f"linux-modules-nvidia-{FLAVOURS[host.backend.host]}-{flavour}"}
+    assert [name for name in names if not host.package(name).is_installed] == []
+    assert names <= set(host.check_output("apt-mark showhold").split())
 
 
 def test_nvidias_repository_is_there_only_for_what_the_archive_lacks(host: Host) -> None:

@@ -57,7 +57,8 @@ def _packages(name: str, host: dict[str, Any], probe: dict[str, Any]) -> Iterato
         return
     yield finding("os.packages", name, not dpkg["broken"], told(dpkg["broken"], "all whole"))
     yield finding("os.package_lock", name, not dpkg["lock"], dpkg["lock"] or "nobody")
-    held = [package for package in dpkg["held"] if "nvidia" not in package]
+    ours = ("nvidia", "linux-image-") if "gpu" in host["groups"] and probe["os"]["id"] == "ubuntu" else ("nvidia",)
+    held = [package for package in dpkg["held"] if not any(part in package for part in ours)]
     yield finding("os.held", name, not held, told(held))
     if "gpu" in host["groups"]:
         loose = dpkg["unattended"] and dpkg["driver_unheld"]

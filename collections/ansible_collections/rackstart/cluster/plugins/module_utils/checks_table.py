@@ -82,7 +82,8 @@ CHECKS = {
         "run `dpkg --configure -a` and `apt-get -f install`: the next installation fails on them"),
     "os.package_lock": advice("the package manager's locks", "held by nobody",
         "wait until it is done; unattended upgrades after a boot take minutes"),
-    "os.held": advice("packages that are held back, but for NVIDIA's", "none", "apt-mark unhold them, or see that they fit"),
+    "os.held": advice("packages that are held back, but for NVIDIA's, and on GPU hosts of Ubuntu the kernel's", "none",
+        "apt-mark unhold them, or see that they fit"),
     "os.unattended": advice("unattended upgrades of GPU hosts", "off, or the driver's packages are held",
         "apt-mark hold them: an upgrade of libraries under a running module stops every new CUDA process"),
     # Network

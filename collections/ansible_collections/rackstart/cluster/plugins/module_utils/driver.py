@@ -146,7 +146,8 @@ def pattern(wanted: str, exact: bool) -> str:
 
 
 def packages(plan: Plan, table: dict[str, Any], kernel: str, line: str) -> dict[str, list[str]]:
-    """Names of a plan's packages: `pinned` have the driver's version, `floating` one of their own, `needs` are not held.
+    """Names of a plan's packages: `pinned` have the driver's version, `floating` one of their own, `needs` are not held, `kernels` are held
+    where they are installed.
 
     table: a distribution's entry of the role nvidia_driver; {branch}, {kernel} and {flavour} in its names are filled in.
     kernel: the running one's release; where it is empty, what is made for a kernel is left out. line: {flavour}.
@@ -155,7 +156,7 @@ def packages(plan: Plan, table: dict[str, Any], kernel: str, line: str) -> dict[
     words = {"branch": plan["branch"], "kernel": kernel, "flavour": line}
     return {
         kind: [name.format(**words) for part in parts for name in table[kind].get(part, []) if kernel or not MADE_FOR_A_KERNEL.search(name)]
-        for kind in ("pinned", "floating", "needs")
+        for kind in ("pinned", "floating", "needs", "kernels")
     }
 
 
@@ -168,4 +169,4 @@ def globs(table: dict[str, Any], parts: tuple[str, ...] = ()) -> list[str]:
     """With wildcards, every package that some plan asks for; parts: of these alone."""
     kinds = (table[kind] for kind in ("pinned", "floating"))
     names = {name for kind in kinds for part, own in kind.items() if not parts or part in parts for name in own}
-    return sorted(name.format(branch="[0-9]*", kernel="*", flavour="*") for name in names)
+    return sorted({name.format(branch="[0-9]*", kernel="*", flavour="*") for name in names})

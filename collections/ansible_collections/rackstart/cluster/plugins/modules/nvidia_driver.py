@@ -78,7 +78,7 @@ held:
   elements: str
   returned: success
 loose:
-  description: Of held, what is not held yet, or will not be once it is replaced.
+  description: Of held, what is not held yet, or will not be once the driver is replaced.
   type: list
   elements: str
   returned: success
@@ -93,7 +93,7 @@ surplus:
   elements: str
   returned: success
 locked:
-  description: Packages that are held and will be replaced, those of surplus among them.
+  description: Packages that are held and would keep the driver from being replaced, those of surplus among them.
   type: list
   elements: str
   returned: success
@@ -142,13 +142,22 @@ def family(system: dict[str, str]) -> tuple[str, str]:
 
 def installed(manager: str, names: list[str], root: Path = probe.ROOT) -> dict[str, list[str]]:
     """Version, and the word hold for one that is held, of each installed package that is named: to apt with wildcards, to rpm also with a
-    version, for which `rpm --query --all` would find nothing."""
-    _, out, _ = probe.run(*QUERIES[manager], *names)
+    version, or with wildcards behind --all, which finds nothing by a version. Without names both would list every package."""
+    _, out, _ = probe.run(*QUERIES[manager], *names) if names else (0, "", "")
     found = {row[1]: row[2:] for row in map(str.split, out.splitlines()) if row[0] == "installed"}
     if manager == "dnf":
         for name in probe_system.locked_versions(root):
             found.get(name, []).append("hold")
     return found
+
+
+def companions(table: dict[str, Any], found: dict[str, list[str]], root: Path = probe.ROOT) -> dict[str, list[str]]:
+    """What came along with the driver's packages that were found: installed under one of NVIDIA's names, in a version that they have."""
+    if not table["along"]:
+        return {}
+    numbers = {driver.number(rest[0]) for rest in found.values()}
+    every = installed(table["manager"], ["--all", *table["along"]], root)
+    return {name: rest for name, rest in every.items() if name not in found and driver.number(rest[0]) in numbers}
 
 
 def present(table: dict[str, Any], look: dict[str, Any], found: dict[str, list[str]]) -> dict[str, Any]:
@@ -239,7 +248,10 @@ def main() -> None:
 
     kernel = host["kernel"] if host["kernel_packaged"] else ""
     names = driver.packages(plan, table, kernel, line(table, kernel, host["os"]["version_id"]))
-    held, versions = names["pinned"] + names["floating"], driver.pattern(plan["version"], table["exact"])
+    along = {} if plan["adopt"] else companions(table, found)
+    kernels = {} if plan["adopt"] else installed(table["manager"], names["kernels"])
+    held = [*names["pinned"], *names["floating"], *along, *kernels]
+    versions = driver.pattern(plan["version"], table["exact"])
     sign = bool(probe_system.secure_boot()) and not table["signed"]
     needs = names["needs"] + (["mokutil"] if sign else [])
     absent = missing(table, needs) + [name for name in names["floating"] if name not in found]
@@ -250,6 +262,9 @@ def main() -> None:
         time.sleep(2)
         look = probe.gpu()
     surplus = [] if plan["adopt"] else [name for name in found if name not in held + needs]
+    found |= along | kernels
+    replaced = [*wrong, *names["floating"], *along] if wrong and not plan["adopt"] else []
+    locked = [name for name in surplus + replaced if "hold" in found.get(name, [])]
     disturbing, cordoned = bool(stale or (wrong and not plan["adopt"])) and node(), Path(CORDONED).exists()
     module.exit_json(
         changed=False,
@@ -259,10 +274,10 @@ def main() -> None:
         pattern=versions,
         pinned=names["pinned"],
         held=held,
-        loose=[name for name in held if name in wrong or "hold" not in found.get(name, [])],
+        loose=[name for name in held if name in locked or "hold" not in found.get(name, [])],
         lacking=[] if plan["adopt"] else [*absent, *(f"{name}{table['separator']}{versions}" for name in wrong)],
         surplus=surplus,
-        locked=[name for name in surplus + ([] if plan["adopt"] else wrong) if "hold" in found.get(name, [])],
+        locked=locked,
         stale=stale,
         outdated=outdated(host["kernel"]),
         problem=problem,
