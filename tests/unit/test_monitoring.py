@@ -141,7 +141,10 @@ def test_a_pod_of_checks_that_hangs_does_not_keep_the_next_one_away() -> None:
 @pytest.mark.parametrize(("models", "gpu"), [(MODELS, True), ([TINY], True), (MODELS[1:], False)], ids=["both", "GPUs", "no GPU"])
 def test_the_checks_go_where_weights_are_mounted(models: list[dict[str, Any]], gpu: bool) -> None:
     spec = pod("checks", models=models)["spec"]
-    assert (spec["nodeSelector"], bool(spec["tolerations"])) == ({"gpu": "true"} if gpu else {}, gpu)
+    taints = {toleration["key"]: toleration.get("tolerationSeconds") for toleration in spec["tolerations"]}
+    assert (spec["nodeSelector"], "nvidia.com/gpu" in taints) == ({"gpu": "true"} if gpu else {}, gpu)
+    # Beside the 50 s in which a node is found to be gone, and all that follows, under the 5 minutes of WeightsUnreadable.
+    assert {taints[f"node.kubernetes.io/{taint}"] for taint in ("not-ready", "unreachable")} == {60}
 
 
 def test_the_checks_are_told_their_models_and_ask_no_mounted_folder_for_them() -> None:
