@@ -180,6 +180,16 @@ def test_with_the_operator_there_is_no_prometheus_of_our_own() -> None:
     }
 
 
+def test_the_operator_s_stack_has_the_watchdog_itself() -> None:
+    rules = {file.name: file.read_text() for file in ROOT.glob("roles/monitoring/files/rules/*.yml")}
+
+    def alerts(groups: list[dict[str, Any]]) -> set[str]:
+        return {rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule}
+
+    own = alerts([group for text in rules.values() for group in yaml.safe_load(text)["groups"]])
+    assert own - alerts(objects(True, rules=rules)["PrometheusRule/rackstart"]["spec"]["groups"]) == {"Watchdog"}
+
+
 @pytest.mark.parametrize("files", [("roles/gpu_operator/defaults/main.yml",), ("roles/gpu_operator/defaults/main.yml", SITE)], ids=len)
 def test_the_gpu_operator_s_monitor_is_found_by_the_same_labels(files: tuple[str, ...]) -> None:
     loader = DataLoader()

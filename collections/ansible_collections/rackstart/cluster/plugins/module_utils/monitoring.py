@@ -9,6 +9,7 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import checks_ob
 
 Object = dict[str, t.Any]
 Settings = prometheus_objects.Settings
+WATCHDOG = "rackstart-watchdog"  # group of rules; kube-prometheus-stack has the same alert, and sends it nowhere by default
 
 
 def _up(model: Object) -> str:
@@ -44,7 +45,7 @@ def _to_operator(name: str, job: scraping.Pods, namespace: str) -> Object:
 
 
 def _for_operator(rules: dict[str, str], settings: Settings) -> list[Object]:
-    groups = [group for text in rules.values() for group in yaml.safe_load(text)["groups"]]
+    groups = [group for text in rules.values() for group in yaml.safe_load(text)["groups"] if group["name"] != WATCHDOG]
     meta = prometheus_objects.meta("rackstart")
     meta["labels"] = meta["labels"] | settings["labels"]
     return [
