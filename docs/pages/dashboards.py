@@ -73,7 +73,7 @@ SERVING: list[Panel] = [
     (
         "Replicas",
         "short",
-        {"{{model}} up": "model:replicas_up", "{{model}} declared": "model:replicas_declared"},
+        {"{{model}} ready": "model:replicas_up", "{{model}} declared": "model:replicas_declared"},
     ),
 ]
 

@@ -14,7 +14,7 @@ from lab.images import build
 from rackstart.paths import ROOT
 
 CASES = sorted((Path(__file__).parent / "monitoring/alerts").glob("*.yml"))
-OF_WHAT_IS_NOT_THERE = {"GatewayDown", "ModelDown", "ReplicaDown", "WeightsUnreadable"}  # which is so too where all is of others
+OF_WHAT_IS_NOT_THERE = {"GatewayDown", "WeightsUnreadable"}  # which is so too where all is of others
 ALWAYS = {"Watchdog"}  # is never silent
 RUNBOOKS = ROOT / "docs/runbooks"
 ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for _, rule in RULE_LIST if "alert" in rule}

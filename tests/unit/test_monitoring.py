@@ -47,13 +47,13 @@ def files(**changes: Any) -> dict[str, str]:
     return dict(objects(**changes)["ConfigMap/prometheus"]["data"])
 
 
-def test_declared_replicas_are_rules_and_so_is_which_of_them_are_up() -> None:
+def test_declared_replicas_are_rules_and_so_is_which_of_them_are_ready() -> None:
     text = files()["declared.yml"]
     rules = yaml.safe_load(text)["groups"][0]["rules"]
     assert [(rule["record"], rule["expr"], rule.get("labels")) for rule in rules] == [
         ("rackstart:models_declared", "vector(2)", None),
         ("model:replicas_declared", "vector(2)", {"model": "tiny"}),
-        ("model:replicas_up", 'sum(up{job="rackstart-inference", model="tiny"}) or vector(0)', {"model": "tiny"}),
+        ("model:replicas_up", 'max(haproxy_backend_active_servers{job="rackstart-gateway", proxy="tiny"})', {"model": "tiny"}),
         ("model:replicas_declared", "vector(0)", {"model": "large"}),
         ("model:replicas_up", 'max(haproxy_backend_active_servers{job="rackstart-gateway", proxy="large"})', {"model": "large"}),
     ]
