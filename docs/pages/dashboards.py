@@ -73,12 +73,13 @@ SERVING: list[Panel] = [
     (
         "Replicas",
         "short",
-        {"{{model}} up": "model:replicas_up", "{{model}} declared": "model:replicas_declared"},
+        {"{{model}} ready": "model:replicas_up", "{{model}} declared": "model:replicas_declared"},
     ),
 ]
 
 BY_GPU, BY_NODE, GPU = "max by (Hostname, gpu)", "max by (node)", "{{Hostname}} {{gpu}}"
 WHOLE = f'{{{CADVISOR}, id="/"}}'
+DISKS = f'{{{CADVISOR}, id="/", device!~".+:/.*"}}'  # and no NFS
 STORE = '{job="kubelet", namespace="llm", persistentvolumeclaim=~"weights-.+"}'
 GPUS: list[Panel] = [
     ("GPU: in use", "percent", {GPU: f"{BY_GPU} (DCGM_FI_DEV_GPU_UTIL{DCGM})"}),
@@ -96,7 +97,7 @@ GPUS: list[Panel] = [
         "percentunit",
         {"{{node}}": f"{BY_NODE} (container_memory_working_set_bytes{WHOLE}) / {BY_NODE} (machine_memory_bytes{{{CADVISOR}}})"},
     ),
-    ("Nodes: disk", "percentunit", {"{{node}}": f"{BY_NODE} (container_fs_usage_bytes{WHOLE} / container_fs_limit_bytes{WHOLE})"}),
+    ("Nodes: disk", "percentunit", {"{{node}}": f"{BY_NODE} (container_fs_usage_bytes{DISKS} / container_fs_limit_bytes{DISKS})"}),
     (
         "Store: free",
         "percentunit",

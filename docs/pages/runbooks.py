@@ -9,7 +9,8 @@ from rackstart.paths import ROOT
 
 HOW = """`kubectl` is `sudo /usr/local/bin/k3s kubectl` on any server, or your own after
 `export KUBECONFIG=~/.local/state/rackstart/NAME/kubeconfig`. NAME is the inventory.
-To see what fires: `kubectl -n llm port-forward deploy/prometheus 9090`, then <http://127.0.0.1:9090/alerts>.""".splitlines()
+To see what fires: `kubectl -n llm port-forward deploy/prometheus 9090`, then <http://127.0.0.1:9090/alerts>.
+After: how long what the rule asks has to hold; some rules look back over minutes or hours themselves, as their pages say.""".splitlines()
 
 
 def _rows() -> Iterator[tuple[str, ...]]:

@@ -47,13 +47,13 @@ def files(**changes: Any) -> dict[str, str]:
     return dict(objects(**changes)["ConfigMap/prometheus"]["data"])
 
 
-def test_declared_replicas_are_rules_and_so_is_which_of_them_are_up() -> None:
+def test_declared_replicas_are_rules_and_so_is_which_of_them_are_ready() -> None:
     text = files()["declared.yml"]
     rules = yaml.safe_load(text)["groups"][0]["rules"]
     assert [(rule["record"], rule["expr"], rule.get("labels")) for rule in rules] == [
         ("rackstart:models_declared", "vector(2)", None),
         ("model:replicas_declared", "vector(2)", {"model": "tiny"}),
-        ("model:replicas_up", 'sum(up{job="rackstart-inference", model="tiny"}) or vector(0)', {"model": "tiny"}),
+        ("model:replicas_up", 'max(haproxy_backend_active_servers{job="rackstart-gateway", proxy="tiny"})', {"model": "tiny"}),
         ("model:replicas_declared", "vector(0)", {"model": "large"}),
         ("model:replicas_up", 'max(haproxy_backend_active_servers{job="rackstart-gateway", proxy="large"})', {"model": "large"}),
     ]
@@ -141,7 +141,10 @@ def test_a_pod_of_checks_that_hangs_does_not_keep_the_next_one_away() -> None:
 @pytest.mark.parametrize(("models", "gpu"), [(MODELS, True), ([TINY], True), (MODELS[1:], False)], ids=["both", "GPUs", "no GPU"])
 def test_the_checks_go_where_weights_are_mounted(models: list[dict[str, Any]], gpu: bool) -> None:
     spec = pod("checks", models=models)["spec"]
-    assert (spec["nodeSelector"], bool(spec["tolerations"])) == ({"gpu": "true"} if gpu else {}, gpu)
+    taints = {toleration["key"]: toleration.get("tolerationSeconds") for toleration in spec["tolerations"]}
+    assert (spec["nodeSelector"], "nvidia.com/gpu" in taints) == ({"gpu": "true"} if gpu else {}, gpu)
+    # Beside the 50 s in which a node is found to be gone, and all that follows, under the 5 minutes of WeightsUnreadable.
+    assert {taints[f"node.kubernetes.io/{taint}"] for taint in ("not-ready", "unreachable")} == {60}
 
 
 def test_the_checks_are_told_their_models_and_ask_no_mounted_folder_for_them() -> None:
@@ -178,6 +181,16 @@ def test_with_the_operator_there_is_no_prometheus_of_our_own() -> None:
 
 
 @pytest.mark.parametrize("found", [{"__gpu_operator_monitors": {"exists": True}}, {"__gpu_operator_monitors": {"exists": False}}, {}])
+def test_the_operator_s_stack_has_the_watchdog_itself() -> None:
+    rules = {file.name: file.read_text() for file in ROOT.glob("roles/monitoring/files/rules/*.yml")}
+
+    def alerts(groups: list[dict[str, Any]]) -> set[str]:
+        return {rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule}
+
+    own = alerts([group for text in rules.values() for group in yaml.safe_load(text)["groups"]])
+    assert own - alerts(objects(True, rules=rules)["PrometheusRule/rackstart"]["spec"]["groups"]) == {"Watchdog"}
+
+
 @pytest.mark.parametrize("files", [("roles/gpu_operator/defaults/main.yml",), ("roles/gpu_operator/defaults/main.yml", SITE)], ids=len)
 def test_the_gpu_operator_s_monitor_is_there_with_its_kind_and_is_found_by_the_same_labels(
     files: tuple[str, ...], found: dict[str, Any]

@@ -13,6 +13,7 @@ LABELS = pods.labels(NAME, NAME)
 MATCH = pods.selector(LABELS)
 ROUND, PAUSE = 600, 30  # seconds between two hashes of a model, and between two looks at it
 SCRIPT = "checks.sh"
+AWAY = 60  # seconds until it leaves a node that is gone: by Kubernetes' 300 WeightsUnreadable would fire of every model meanwhile
 
 
 def _container(image: str, claims: dict[str, str]) -> Object:
@@ -53,6 +54,11 @@ def objects(image: str, claims: dict[str, str], script: str, gpu: bool) -> list[
         {"name": "state", "emptyDir": {}},
         *(pods.claim_volume(claim, claim) for claim in claims.values()),
     ]
+    spec = pods.spec([_container(image, claims)], volumes, {}, 1, gpu)
+    spec["tolerations"] += [
+        {"key": f"node.kubernetes.io/{taint}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": AWAY}
+        for taint in ("not-ready", "unreachable")
+    ]
     template = {"labels": LABELS, "annotations": {"rackstart.io/inputs": pods.mark(script)}}
     return [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {SCRIPT: script}},
@@ -67,7 +73,7 @@ def objects(image: str, claims: dict[str, str], script: str, gpu: bool) -> list[
                 # A pod that hangs with its volume need not be gone before the next one comes.
                 "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
                 "revisionHistoryLimit": 0,  # a former template would hold weights that nobody needs any more
-                "template": {"metadata": template, "spec": pods.spec([_container(image, claims)], volumes, {}, 1, gpu)},
+                "template": {"metadata": template, "spec": spec},
             },
         },
     ]

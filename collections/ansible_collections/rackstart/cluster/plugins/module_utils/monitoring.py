@@ -9,23 +9,18 @@ from ansible_collections.rackstart.cluster.plugins.module_utils import checks_ob
 
 Object = dict[str, t.Any]
 Settings = prometheus_objects.Settings
-
-
-def _up(model: Object) -> str:
-    """How many replicas of a model are up: by their own metrics, or of Ollama, which has none, by what the gateway finds."""
-    if model["engine"] == "vllm":
-        # A pod that nothing could start is no target.
-        return f'sum(up{{job="{scraping.label("inference")}", model="{model["name"]}"}}) or vector(0)'
-    # Silent without a gateway, which has its own alert.
-    return f'max(haproxy_backend_active_servers{{job="{scraping.label("gateway")}", proxy="{model["name"]}"}})'
+WATCHDOG = "rackstart-watchdog"  # group of rules; kube-prometheus-stack has the same alert, and sends it nowhere by default
 
 
 def declared(models: list[Object], away: t.Sequence[str] = ()) -> Object:
-    """Rules that say how many replicas of each model are declared, how many are up, and which nodes are away because somebody said so."""
+    """Rules that say how many replicas of each model are declared, how many are ready, and which nodes are away by somebody's word."""
     # Also where there is no model: Prometheus drops a group without rules.
     rules: list[Object] = [{"record": "rackstart:models_declared", "expr": f"vector({len(models)})"}]
     for model in models:
-        records = {"model:replicas_declared": f"vector({int(model['replicas'])})", "model:replicas_up": _up(model)}
+        # As the gateway finds them: of vLLM a page of metrics says nothing of that, and Ollama has none. Silent without a gateway, which
+        # has its own alert.
+        ready = f'max(haproxy_backend_active_servers{{job="{scraping.label("gateway")}", proxy="{model["name"]}"}})'
+        records = {"model:replicas_declared": f"vector({int(model['replicas'])})", "model:replicas_up": ready}
         rules += [{"record": name, "expr": expression, "labels": {"model": model["name"]}} for name, expression in records.items()]
     rules += [{"record": "rackstart:node_away", "expr": "vector(1)", "labels": {"node": node}} for node in away]
     return {"groups": [{"name": "rackstart-declared", "rules": rules}]}
@@ -44,7 +39,7 @@ def _to_operator(name: str, job: scraping.Pods, namespace: str) -> Object:
 
 
 def _for_operator(rules: dict[str, str], settings: Settings) -> list[Object]:
-    groups = [group for text in rules.values() for group in yaml.safe_load(text)["groups"]]
+    groups = [group for text in rules.values() for group in yaml.safe_load(text)["groups"] if group["name"] != WATCHDOG]
     meta = prometheus_objects.meta("rackstart")
     meta["labels"] = meta["labels"] | settings["labels"]
     return [
