@@ -180,7 +180,6 @@ def test_with_the_operator_there_is_no_prometheus_of_our_own() -> None:
     }
 
 
-@pytest.mark.parametrize("found", [{"__gpu_operator_monitors": {"exists": True}}, {"__gpu_operator_monitors": {"exists": False}}, {}])
 def test_the_operator_s_stack_has_the_watchdog_itself() -> None:
     rules = {file.name: file.read_text() for file in ROOT.glob("roles/monitoring/files/rules/*.yml")}
 
@@ -191,6 +190,7 @@ def test_the_operator_s_stack_has_the_watchdog_itself() -> None:
     assert own - alerts(objects(True, rules=rules)["PrometheusRule/rackstart"]["spec"]["groups"]) == {"Watchdog"}
 
 
+@pytest.mark.parametrize("found", [{"__gpu_operator_monitors": {"exists": True}}, {"__gpu_operator_monitors": {"exists": False}}, {}])
 @pytest.mark.parametrize("files", [("roles/gpu_operator/defaults/main.yml",), ("roles/gpu_operator/defaults/main.yml", SITE)], ids=len)
 def test_the_gpu_operator_s_monitor_is_there_with_its_kind_and_is_found_by_the_same_labels(
     files: tuple[str, ...], found: dict[str, Any]
