@@ -76,7 +76,7 @@ MODELS: dict[str, tuple[dict[str, Any], str]] = {  # name -> what is wrong with 
     "vllm": ({}, "model.name"),  # which breaks the engine
 }
 FAULTS: dict[str, tuple[Fault, Red]] = {
-    "even number of servers": (in_groups(second_server), {("groups.servers", "inventory")}),
+    "even number of servers": (in_groups(second_server), {("groups.servers", "inventory"), ("k3s.part", "gpu-1")}),
     "no node without taint": (in_groups(no_node_for_others), {("groups.schedulable", "inventory")}),
     "one host twice": (
         in_groups(twins),
