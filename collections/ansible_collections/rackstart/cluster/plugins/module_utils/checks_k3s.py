@@ -38,7 +38,7 @@ def version(text: str) -> tuple[int, int, int]:
 
 
 def _part(name: str, host: dict[str, Any], probe: dict[str, Any]) -> Iterator[Finding]:
-    """A server that runs an agent's k3s, or the other way round; join() in k3s.py refuses it too, for a playbook that is run by itself."""
+    """A server that runs an agent's k3s, or the other way round. Of a playbook run by itself refuse_other() in k3s.py says so."""
     wanted = "k3s.service" if "k3s_server" in host["groups"] else "k3s-agent.service"
     others = [unit for unit in probe["k3s"]["used"] if unit != wanted]
     yield finding("k3s.part", name, not others, told(others), unit=wanted)

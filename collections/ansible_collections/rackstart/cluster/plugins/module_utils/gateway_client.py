@@ -67,9 +67,7 @@ def answer_problem(address: Address, key: str, model: dict[str, t.Any], timeout:
         status, text = ask(address, key, "/v1/chat/completions", body, timeout)
         if status != 200:
             return f"HTTP {status}: {text[:200]}"
-        choice = json.loads(text)["choices"][0]
-        answer = choice["message"].get("content") or ""
-        wrong = f"answered {golden.told(body, choice)}, not {prompt['expect']!r}"
-        return "" if golden.right(prompt["expect"], answer) else wrong
+        wrong = golden.problem(body, json.loads(text)["choices"][0], prompt["expect"])
+        return f"answered {wrong}, not {prompt['expect']!r}" if wrong else ""
     except (OSError, http.client.HTTPException, ValueError, KeyError, IndexError) as error:
         return f"{type(error).__name__}: {error}"

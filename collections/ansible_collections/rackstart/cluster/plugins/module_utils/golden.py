@@ -62,10 +62,13 @@ def right(expected: str, answer: str) -> bool:
     return bool(expected.strip()) and expected.strip() in answer
 
 
-def told(request: dict[str, t.Any], choice: dict[str, t.Any]) -> str:
-    """The end of a wrong answer, and whether it has used up its tokens."""
+def problem(request: dict[str, t.Any], choice: dict[str, t.Any], expected: str) -> str:
+    """The end of a wrong answer, and whether it has used up its tokens; nothing of a right one."""
+    answer = choice["message"].get("content") or ""
+    if right(expected, answer):
+        return ""
     cut = f"; cut off after {request['max_tokens']} tokens: raise max_tokens" if choice.get("finish_reason") == "length" else ""
-    return f"{(choice['message'].get('content') or '')[-END:]!r}{cut}"
+    return f"{answer[-END:]!r}{cut}"
 
 
 def patience(request: dict[str, t.Any]) -> int:

@@ -51,9 +51,6 @@ OWNED: dict[str, str] = {
 }
 
 
-CHANGE = "Put it back into its old group, or let it go first (docs/operations.md, A host's part in the cluster changes), and run again."
-
-
 class JoinError(Exception):
     """A host that must not start k3s now; the message says why and what to do."""
 
@@ -104,7 +101,10 @@ def refuse_other(name: str, mode: str, other: str) -> None:
     other: unit of the other kind that runs there or is enabled, or nothing.
     """
     if other:
-        raise JoinError(f"{name} is to be a k3s {mode}, but {other} runs there or is enabled. {CHANGE}")
+        raise JoinError(
+            f"{name} is to be a k3s {mode}, but {other} runs there or is enabled. Put it back into its old group, or let it go first "
+            "(docs/operations.md, A host's part in the cluster changes), and run again."
+        )
 
 
 def join(mode: str, name: str, datadir: bool, current: str, servers: list[Server], dry: bool = False) -> dict[str, t.Any]:

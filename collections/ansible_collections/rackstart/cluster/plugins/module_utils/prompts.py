@@ -25,10 +25,9 @@ def _ask(cluster: api.Cluster, model: dict[str, t.Any], pod: api.Object, timeout
                 found = cluster.post(pods.NAMESPACE, name, inference.PORT, "/v1/chat/completions", body, timeout, key)
                 seconds = time.monotonic() - started
                 choice = found["choices"][0]
-                answer = choice["message"].get("content") or ""
-                problem = "" if golden.right(prompt["expect"], answer) else golden.told(body, choice)
                 late = f"answered after {seconds:.1f} s; golden_seconds is {limit}" if limit and seconds > limit else ""
-                result |= {"answer": answer, "problem": problem, "late": late}
+                problem = golden.problem(body, choice, prompt["expect"])
+                result |= {"answer": choice["message"].get("content") or "", "problem": problem, "late": late}
                 if not late:
                     break
             except (api.ClusterError, KeyError, IndexError) as error:
