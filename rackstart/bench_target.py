@@ -9,6 +9,9 @@ from rackstart import inventory, verdict
 from rackstart.errors import ConfigurationError, VerificationRed
 from rackstart.paths import Project
 
+# Authorities of Debian and its kin, of Red Hat and its kin: a Python that was built elsewhere may know of none.
+BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+
 
 @dataclass(frozen=True)
 class Target:
@@ -46,9 +49,10 @@ def authority(project: Project, folder: Path) -> Path:
     """PEM file: Rackstart's own authority, or for a certificate of the site one in the folder, with those of the system and of the site."""
     if not inventory.variable(project, "gateway_certificate"):
         return project.state / "gateway-ca.crt"
-    files = [ssl.get_default_verify_paths().cafile, *(inventory.variable(project, "cluster_ca_certificates") or [])]
+    system = [file for file in (ssl.get_default_verify_paths().cafile, *BUNDLES) if file and Path(file).exists()]
+    files = [*system[:1], *(inventory.variable(project, "cluster_ca_certificates") or [])]
     together = folder / "authorities.pem"
-    together.write_text("\n".join(Path(file).expanduser().read_text() for file in files if file))
+    together.write_text("\n".join(Path(file).expanduser().read_text() for file in files))
     return together
 
 

@@ -18,6 +18,7 @@ CONFIG = {
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 SLOTS = ("0000:17:00.0", "0000:65:00.0")
 MIRROR = "http://192.0.2.2"
+TOOLKIT = "https://toolkit.example.org/deb/amd64"
 
 
 def disk(**changed: Any) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def probe(name: str, address: str, slots: tuple[str, ...]) -> dict[str, Any]:
         "modules": dict.fromkeys(("overlay", "br_netfilter", "nf_conntrack", "vxlan", "nfs"), True),
         "inotify": {"instances": 8192, "watches": 524288}, "nofile": 1048576, "selinux": "off", "apparmor": True, "apparmor_parser": True,
         "secure_boot": False, "cgroup_version": 2, "reboot": "", "firewalls": [], "proxies": [],
-        "packages": {"broken": [], "held": ["nvidia-driver-cuda"], "driver_unheld": [], "unattended": True, "lock": ""},
+        "packages": {"broken": [], "held": ["nvidia-driver-cuda"], "driver_unheld": [], "unattended": True, "lock": "", "sources": {}},
         "pci_gpus": [{"slot": slot, "device_id": "0x20b0"} for slot in slots], "nouveau_loaded": False, "driver_version": None,
         "nvidia_smi": {"rc": 0, "error": "", "gpus": [{"index": index, "memory_mib": 40960} for index, _ in enumerate(slots)]},
         "health": health(slots),
@@ -105,6 +106,7 @@ def good() -> dict[str, Any]:
         "lock_command": "python bootstrap.py --inventory site lock",
         "mirror": {"url": MIRROR, "error": ""},
         "artifacts": {f"files.k3s ({MIRROR}/k3s)": ""},
+        "repositories": {"nvidia_driver_debian12": "https://nvidia.example.org/deb/", "nvidia_container_toolkit_deb": f"{TOOLKIT}/"},
         "k3s_config": {"server": {"kubelet-arg": ["max-pods=200"]}, "agent": {}},
         "k3s_version": "v1.34.4+k3s1",
         "driver": {"version": "580.173.02-1", "modules": "open"},

@@ -11,7 +11,7 @@ from ansible_collections.rackstart.cluster.plugins.module_utils.checks_table imp
 
 from rackstart import doctor
 from rackstart.paths import ROOT
-from tests.unit.checks_look import CONFIG, SLOTS, disk, good, put
+from tests.unit.checks_look import CONFIG, SLOTS, TOOLKIT, disk, good, put
 
 Look = dict[str, Any]
 AT = "hosts/gpu-1/probe"
@@ -93,6 +93,8 @@ RED = [
     ("os.held", "gpu-1", {f"{AT}/packages/held": ["nfs-common"]}),
     ("os.held", "gpu-1", {f"{AT}/packages/held": ["linux-image-amd64"]}),
     ("os.held", "server-1", {"hosts/server-1/probe/os": UBUNTU, "hosts/server-1/probe/packages/held": ["linux-image-generic"]}),
+    ("os.sources", "gpu-1", {f"{AT}/packages/sources": {TOOLKIT: "/etc/apt/sources.list.d/nvidia-container-toolkit.list"}}),
+    ("os.sources", "gpu-1", {f"{AT}/packages/sources": {"https://nvidia.example.org/deb": "/etc/apt/sources.list.d/cuda-debian12.list"}}),
     ("os.unattended", "gpu-1", {f"{AT}/packages/driver_unheld": ["nvidia-driver-cuda"]}),
     ("network.ranges", "inventory", {"networks": ["10.42.0.0/16", "10.42.128.0/17"]}),
     ("network.ranges", "inventory", {"networks": ["10.42.0.5/16", "10.43.0.0/16"]}),

@@ -27,6 +27,7 @@ def server(name: str, state: str = "") -> k3s.Server:
     [
         ("server", {}, []),
         ("server", {"kubelet-arg": ["a=b"], "secrets-encryption": True, "tls-san+": ["x"]}, []),
+        ("server", {"secrets-encryption-provider": "secretbox", "etcd-s3-proxy": "http://192.0.2.9", "cluster-dns": ["10.43.0.10"]}, []),
         ("agent", {"kubelet-arg": ["a=b"]}, []),
         ("agent", {"tls-san": ["x"]}, ["k3s agent has no key tls-san"]),
         ("server", {"kubelet-args": ["a"]}, ["k3s server has no key kubelet-args; did you mean kubelet-arg?"]),

@@ -141,7 +141,7 @@ def test_why_not_every_gpu_can_be_used(
     ],
 )  # fmt: skip
 def test_a_plan_comes_to_packages(distribution: str, devices: list[str], pinned: list[str], floating: list[str], needs: list[str]) -> None:
-    plan = driver.resolve(devices, "580.173.02-1", switches=True)
+    plan = driver.resolve(devices, "580.173.02-1", switches=any("fabricmanager" in name for name in pinned))
     kernels = ["linux-image-amd64"] if distribution == "ubuntu" else []
     expected = {"pinned": pinned, "floating": floating, "needs": needs, "kernels": kernels}
     assert driver.packages(plan, TABLES[distribution], KERNEL, "amd64") == expected

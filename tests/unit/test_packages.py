@@ -1,7 +1,10 @@
 """Which package manager a host has, what its database says, and how a failure is put into words."""
 
+from typing import Any
+
 import pytest
 from ansible.errors import AnsibleActionFail
+from ansible_collections.rackstart.cluster.plugins.action import packages as action
 from ansible_collections.rackstart.cluster.plugins.plugin_utils import packages
 
 DPKG = "\n".join(
@@ -81,11 +84,45 @@ def test_the_database_is_believed_and_not_the_manager(manager: str, listing: str
         ("No package matching 'absent' is available", "", "No package matching 'absent'", "names and versions"),
         ("Failed to update apt cache after 2 retries: ", "", "Failed to update apt cache", "package sources, the proxy"),
         ("", "E: Could not get lock /var/lib/dpkg/lock-frontend", "Could not get lock", "wait for the other"),
+        (
+            "", "E: Conflicting values set for option Signed-By regarding source https://nvidia.example.org/deb/ /: /a.asc != /b.asc",
+            "Conflicting values", "the file that is not Rackstart's",
+        ),
         ("", "", "no reason", "by hand"),
     ],
-)
+)  # fmt: skip
 def test_a_failure_has_a_cause_and_a_remedy(message: str, output: str, words: str, remedy: str) -> None:
     reason = packages.cause(message, output)
     assert words in reason
     assert "/usr/bin/apt-get -y" not in reason
     assert remedy in packages.remedy(reason)
+
+
+class Asked(action.ActionModule):  # type: ignore[misc]
+    """The task's plugin, whose commands on the host are answered one after the other."""
+
+    def __init__(self, answers: list[dict[str, Any]]) -> None:
+        self.answers = answers
+
+    def _low_level_execute_command(self, command: str) -> dict[str, Any]:
+        return {"stdout": ""}  # no lists that are new enough
+
+    def _command(self, argv: list[str]) -> dict[str, Any]:
+        return self.answers.pop(0)
+
+
+LOCKED = {"failed": True, "stderr": "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)"}
+BROKEN = {"failed": True, "stderr": "E: The repository is not signed."}
+
+
+@pytest.mark.parametrize("last", [{"rc": 0}, BROKEN])
+def test_lists_that_another_is_reading_are_waited_for(monkeypatch: pytest.MonkeyPatch, last: dict[str, Any]) -> None:
+    monkeypatch.setattr(action, "LOCK_PAUSE", 0)
+    asked = Asked([LOCKED, LOCKED, last, LOCKED])
+    assert asked._lists(0) == last
+    assert asked.answers == [LOCKED]
+
+
+def test_lists_are_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(action, "LOCK_SECONDS", -1)
+    assert Asked([LOCKED])._lists(0) == LOCKED

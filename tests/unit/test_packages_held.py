@@ -18,6 +18,7 @@ case "${0##*/} $*" in
   "apt-mark hold "*) shift 1; how=%s ;;
   "dnf --quiet versionlock add "*) shift 3; how=%s; end=-3:580.173.02-1.el9.'*' ;;
 esac
+[ $how = waits ] && mkdir $FOLDER/asked 2>/dev/null && { echo "dpkg: error: dpkg frontend lock was locked by process 7" >&2; exit 2; }
 [ $how = fails ] && { echo "E: broken" >&2; exit 100; }
 [ $how = lies ] || for name; do echo "$name$end" >>$FOLDER/held; done
 """
@@ -35,6 +36,7 @@ def run(folder: Path, manager: str, how: str, check: bool, monkeypatch: pytest.M
     (folder / "etc/dnf/plugins/versionlock.list").symlink_to(folder / "held")
     seen = probe_system.locked_versions
     monkeypatch.setattr(probe_system, "locked_versions", lambda: seen(folder))
+    monkeypatch.setattr(packages_held, "LOCK_PAUSE", 0)
     with patch_module_args({"name": WANTED, "manager": manager, "_ansible_check_mode": check}), pytest.raises(SystemExit):
         packages_held.main()
     told = [line for line in (folder / "told").read_text().splitlines() if "showhold" not in line]
@@ -60,6 +62,11 @@ def test_held_is_what_is_seen_to_be(
     assert told == f"{COMMANDS[manager]} {' '.join(WANTED)}"
     assert result.get("failed", False) == bool(words)
     assert [word for word in words if word not in result["msg"]] == []
+
+
+def test_another_at_work_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    result, told = run(tmp_path, "apt", "waits", False, monkeypatch, capsys)
+    assert (result["changed"], told.count("apt-mark hold")) == (True, 2)
 
 
 @pytest.mark.parametrize("manager", COMMANDS)

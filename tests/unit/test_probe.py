@@ -44,6 +44,15 @@ def test_gpus_are_nvidias_display_and_3d_controllers(tmp_path):
                 }
             ],
         ),
+        (
+            "1, GPU-2, NVIDIA H100, [Unknown Error], 580.173.02, 00000000:18:00.0\n",
+            [
+                {
+                    "index": 1, "uuid": "GPU-2", "name": "NVIDIA H100", "memory_mib": 0, "driver_version": "580.173.02",
+                    "slot": "00000000:18:00.0",
+                }
+            ],
+        ),
     ],
 )  # fmt: skip
 def test_rows_of_nvidia_smi(output, expected):

@@ -105,6 +105,11 @@ def test_packages_are_read_from_dpkgs_own_files(tmp_path: Path) -> None:
             "etc/apt/apt.conf.d/20auto-upgrades": 'APT::Periodic::Unattended-Upgrade "1";\n',
             "var/lib/dpkg/lock": "",
             "proc/7/comm": "apt-get\n",
+            "etc/apt/sources.list": "# deb http://old.example.org/ x\ndeb-src [arch=amd64] http://one.example.org/debian x main\n",
+            "etc/apt/sources.list.d/toolkit.list": "deb https://two.example.org/deb/$(ARCH) /\n",
+            "etc/apt/sources.list.d/rackstart-own.sources": "Types: deb\nURIs: http://own.example.org\nSuites: /\n",
+            "etc/apt/sources.list.d/more.sources": "Types: deb\nURIs: http://three.example.org/ http://four.example.org\nSuites: /\n\n"
+            "Types: deb\nEnabled: no\nURIs: http://five.example.org\nSuites: /\n",
         },
     )
     inode = (tmp_path / "var/lib/dpkg/lock").stat().st_ino
@@ -112,6 +117,12 @@ def test_packages_are_read_from_dpkgs_own_files(tmp_path: Path) -> None:
     expected = {
         "broken": ["libc6"], "held": ["nfs-common"], "driver_unheld": ["nvidia-driver-cuda"], "unattended": True,
         "lock": "apt-get (var/lib/dpkg/lock)",
+        "sources": {
+            "http://one.example.org/debian": "/etc/apt/sources.list",
+            "https://two.example.org/deb/amd64": "/etc/apt/sources.list.d/toolkit.list",
+            "http://three.example.org": "/etc/apt/sources.list.d/more.sources",
+            "http://four.example.org": "/etc/apt/sources.list.d/more.sources",
+        },
     }  # fmt: skip
     assert probe_system.packages(tmp_path) == expected
     lay(tmp_path, {"etc/apt/preferences.d/nvidia": "Package: nvidia-*\nPin: version 580.*\n"})

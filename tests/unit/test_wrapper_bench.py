@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Callable
@@ -275,12 +276,15 @@ def test_a_red_verdict_is_not_measured(project: Project, cluster: Cluster, gener
     assert cluster.told == []
 
 
-def test_a_site_s_certificate_is_checked_with_its_own_authorities(project: Project) -> None:
+def test_a_site_s_certificate_is_checked_with_its_own_authorities(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     serve(project, "tiny")
     (project.root / "site.crt").write_text("of the site")
+    (project.root / "system.crt").write_text("of the system")
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: SimpleNamespace(cafile=None))  # as of a Python that was built elsewhere
+    monkeypatch.setattr(bench_target, "BUNDLES", ("/nowhere", str(project.root / "system.crt")))
     settings = {"gateway_certificate": "a.crt", "cluster_ca_certificates": [str(project.root / "site.crt")]}
     (project.inventory / "group_vars/all/gateway.yml").write_text(yaml.safe_dump(settings))
-    assert bench_target.authority(project, project.state).read_text().endswith("of the site")
+    assert bench_target.authority(project, project.state).read_text() == "of the system\nof the site"
 
 
 def test_the_context_bounds_prompt_and_answer(project: Project, cluster: Cluster, generator: Generator) -> None:

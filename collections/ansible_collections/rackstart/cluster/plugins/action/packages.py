@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import time
 import typing as t
 
 from ansible.plugins.action import ActionBase
@@ -13,7 +15,7 @@ OPTIONS = {
     "allow_downgrade": {"type": "bool", "default": False},
     "cache_valid_time": {"type": "int", "default": 86400},
 }
-LOCK_SECONDS = 300  # another manager, such as unattended-upgrades, may be at work
+LOCK_PAUSE, LOCK_SECONDS = 5, 300  # another manager, such as unattended-upgrades, may be at work
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -30,6 +32,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         ask = self._apt if manager == "apt" else self._dnf
         result = ask(wanted)
         if self._task.check_mode:
+            if packages.BLIND in text(result):
+                return {"changed": True}
             return result if not result.get("failed") else self._explained(result, manager, wanted)
         changed = False
         if result.get("failed") and packages.ENDED not in text(result):
@@ -73,7 +77,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         fresh = self._low_level_execute_command(f"find /var/lib/apt/lists -maxdepth 0 -mmin -{seconds // 60}")
         if fresh["stdout"].strip():
             return {}
-        return self._command(["apt-get", "update", "--error-on=any", "--option=Acquire::Retries=0"])
+        began = time.monotonic()
+        while True:  # apt-get waits for dpkg's lock alone, not for that of its lists, which apt-daily takes after every boot
+            result = self._command(["apt-get", "update", "--error-on=any", "--option=Acquire::Retries=0"])
+            if not re.search(packages.LOCKED, text(result)) or time.monotonic() - began > LOCK_SECONDS:
+                return result
+            time.sleep(LOCK_PAUSE)
 
     def _dnf(self, wanted: dict[str, t.Any]) -> dict[str, t.Any]:
         return self._module(

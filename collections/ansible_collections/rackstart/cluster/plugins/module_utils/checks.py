@@ -40,11 +40,11 @@ def judge(look: Look) -> list[Finding]:
     status of a file, config: its config.json or None} or {error, and status where there is one}}, engine {gpu_memory_utilization,
     shm_size}, quantizations {method: lowest compute capability, times ten}, storage {backend, path, server, export, clients}, networks
     [CIDR], arguments (the engine's flags), unlocked [text], lock_command, doors {server: "" or why it is not heard}, mirror {url,
-    error}, artifacts {address: "" or why not}, min_free_mib and gpu_min_free_mib {path: MiB}, k3s_config {server, agent: extra keys},
-    k3s_version, gateway {address, service_type, node_port, certificate, private_key}, certificate (what is wrong with the user's, empty
-    for nothing), driver {version, modules}, proxy (whether one is declared), proxy_logins [which of its keys hold a user or password],
-    token (whether there is one), waivers {id: {reason, until}}, numbers [{host, name, value, low, high}], model_options (a model's
-    argument spec), today (ISO date).
+    error}, artifacts {address: "" or why not}, repositories {name: address}, min_free_mib and gpu_min_free_mib {path: MiB}, k3s_config
+    {server, agent: extra keys}, k3s_version, gateway {address, service_type, node_port, certificate, private_key}, certificate (what is
+    wrong with the user's, empty for nothing), driver {version, modules}, proxy (whether one is declared), proxy_logins [which of its keys
+    hold a user or password], token (whether there is one), waivers {id: {reason, until}}, numbers [{host, name, value, low, high}],
+    model_options (a model's argument spec), today (ISO date).
     """
     found = [finding for theme in THEMES for finding in theme.check(look)]
     for entry in found:

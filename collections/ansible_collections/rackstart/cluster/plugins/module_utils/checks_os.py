@@ -21,7 +21,7 @@ def check(look: Look) -> Iterator[Finding]:
     for name, host, probe in probed(look):
         yield from _system(name, probe)
         yield from _clock(name, probe)
-        yield from _packages(name, host, probe)
+        yield from _packages(name, host, probe, look["repositories"])
     for name, host, probe in probed(look, *NODES):
         yield from _size(name, host, probe)
         yield from _kernel(name, host, probe)
@@ -49,7 +49,7 @@ def _clock(name: str, probe: dict[str, Any]) -> Iterator[Finding]:
     yield finding("os.time_synchronised", name, synchronised, words[synchronised])
 
 
-def _packages(name: str, host: dict[str, Any], probe: dict[str, Any]) -> Iterator[Finding]:
+def _packages(name: str, host: dict[str, Any], probe: dict[str, Any], repositories: dict[str, str]) -> Iterator[Finding]:
     dpkg = probe["packages"]
     if dpkg is None:  # only dpkg's files can be read without running the package manager
         for id in ("os.packages", "os.package_lock", "os.held"):
@@ -61,6 +61,11 @@ def _packages(name: str, host: dict[str, Any], probe: dict[str, Any]) -> Iterato
     held = [package for package in dpkg["held"] if not any(part in package for part in ours)]
     yield finding("os.held", name, not held, told(held))
     if "gpu" in host["groups"]:
+        system = probe["os"]
+        driver = [] if system["id"] == "ubuntu" else [f"nvidia_driver_{system['id']}{system['version_id']}"]  # Ubuntu's is in its archive
+        addresses = [repositories.get(key, "").rstrip("/") for key in ("nvidia_container_toolkit_deb", *driver)]
+        twice = [f"{address} in {dpkg['sources'][address]}" for address in addresses if address in dpkg["sources"]]
+        yield finding("os.sources", name, not twice, told(twice))
         loose = dpkg["unattended"] and dpkg["driver_unheld"]
         seen = f"on, and not held: {told(dpkg['driver_unheld'][:4])}" if loose else "on, held" if dpkg["unattended"] else "off"
         yield finding("os.unattended", name, not loose, seen)

@@ -84,6 +84,8 @@ CHECKS = {
         "wait until it is done; unattended upgrades after a boot take minutes"),
     "os.held": advice("packages that are held back, but for NVIDIA's, and on GPU hosts of Ubuntu the kernel's", "none",
         "apt-mark unhold them, or see that they fit"),
+    "os.sources": Check("package sources of GPU hosts, where apt reads them", "none that Rackstart declares itself",
+        "remove that file there, once its packages are not kept up by it: apt refuses every source when a repository is given two keys"),
     "os.unattended": advice("unattended upgrades of GPU hosts", "off, or the driver's packages are held",
         "apt-mark hold them: an upgrade of libraries under a running module stops every new CUDA process"),
     # Network

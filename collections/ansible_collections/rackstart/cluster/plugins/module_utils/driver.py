@@ -55,6 +55,11 @@ def _kinds(gpus: list[Gpu], version: str) -> list[str]:
     return [kind for kind in kinds if kind == "open" or branch(version) < NO_PROPRIETARY]
 
 
+def _likely(gpu: Gpu) -> str:
+    """What NVSwitches take beside a GPU whose board is not listed: NVLink 5 came with Blackwell."""
+    return "nvlink5" if gpu.generation == "Blackwell" else "nvswitch"
+
+
 def _refuse(seen: str, remedy: str) -> Plan:
     return {"ok": False, "seen": seen, "remedy": remedy}
 
@@ -106,7 +111,7 @@ def resolve(devices: list[str], wanted: str, modules: str = "auto", present: dic
     if not adopt and present.get("runfile"):
         remedy = "run nvidia-uninstall there, or set gpu_driver_version to that branch if it drives the GPUs"
         return _refuse(f"driver {present.get('version') or 'of unknown version'} came by NVIDIA's installer", remedy)
-    fabric = max((gpu.fabric for gpu in gpus), key=list(FABRIC).index, default="") if switches else ""
+    fabric = max((gpu.fabric or _likely(gpu) for gpu in gpus), key=list(FABRIC).index, default="nvswitch") if switches else ""
     manager = present.get("fabric_manager")
     if adopt and fabric and number(manager or "none") != number(present["version"]):
         remedy = f"install Fabric Manager {number(present['version'])}, or remove both and let Rackstart install them"

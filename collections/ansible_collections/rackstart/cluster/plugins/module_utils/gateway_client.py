@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import ssl
 import typing as t
 
@@ -26,7 +27,7 @@ def ask(address: Address, key: str | None, path: str, body: dict[str, t.Any] | N
     """Status and text of an answer. Raises OSError or HTTPException, also for a certificate that does not hold. timeout: seconds."""
     context = ssl.create_default_context()
     for file in address["ca"]:
-        context.load_verify_locations(file)
+        context.load_verify_locations(os.path.expanduser(file))
     connection = http.client.HTTPSConnection(address["host"], int(address["port"]), timeout=CONNECT, context=context)
     try:
         connection.connect()

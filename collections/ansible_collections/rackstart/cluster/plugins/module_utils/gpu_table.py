@@ -84,7 +84,7 @@ MODELS = """
 1db5 - Tesla V100 SXM2 32GB
 1db6 - Tesla V100 PCIe 32GB
 1db7 - Tesla V100 DGXS 32GB
-1db8 - Tesla V100 SXM3 32GB
+1db8 nvswitch Tesla V100 SXM3 32GB
 1dba - Quadro GV100
 1dbd - Tesla GV100 DGX1-V
 1df5 - Tesla V100 SXM2 16GB

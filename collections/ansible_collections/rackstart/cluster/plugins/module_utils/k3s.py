@@ -10,22 +10,24 @@ import yaml
 # Lists of the flag tables of k3s v1.32 to v1.34; "*" takes a list. k3s itself passes over an unknown key with a warning only.
 _NODE = """
 config data-dir debug v vmodule log alsologtostderr token token-file server node-name with-node-id node-label* node-taint* node-ip*
-node-external-ip* resolv-conf flannel-iface flannel-conf flannel-cni-conf kubelet-arg* kube-proxy-arg* protect-kernel-defaults selinux
+node-external-ip* node-internal-dns* node-external-dns* resolv-conf flannel-iface flannel-conf flannel-cni-conf kubelet-arg*
+kube-proxy-arg* protect-kernel-defaults selinux
 lb-server-port pause-image snapshotter private-registry system-default-registry disable-default-registry-endpoint default-runtime
 container-runtime-endpoint image-service-endpoint image-credential-provider-bin-dir image-credential-provider-config prefer-bundled-bin
-rootless vpn-auth vpn-auth-file docker
+rootless vpn-auth vpn-auth-file docker nonroot-devices
 """
 _SERVER = """
 bind-address https-listen-port advertise-address advertise-port tls-san* tls-san-security cluster-cidr service-cidr
-service-node-port-range cluster-dns cluster-domain flannel-backend flannel-ipv6-masq flannel-external-ip egress-selector-mode
+service-node-port-range cluster-dns* cluster-domain flannel-backend flannel-ipv6-masq flannel-external-ip egress-selector-mode
 servicelb-namespace write-kubeconfig write-kubeconfig-mode write-kubeconfig-group helm-job-image agent-token agent-token-file
 cluster-init cluster-reset cluster-reset-restore-path kube-apiserver-arg* etcd-arg* kube-controller-manager-arg* kube-scheduler-arg*
-kube-cloud-controller-manager-arg* datastore-endpoint datastore-cafile datastore-certfile datastore-keyfile etcd-expose-metrics
+kube-cloud-controller-manager-arg* datastore-endpoint datastore-cafile datastore-certfile datastore-keyfile kine-tls etcd-expose-metrics
 etcd-disable-snapshots etcd-snapshot-name etcd-snapshot-schedule-cron etcd-snapshot-retention etcd-snapshot-dir etcd-snapshot-compress
+etcd-snapshot-reconcile-interval etcd-s3-bucket-lookup-type etcd-s3-proxy etcd-s3-retention etcd-s3-session-token
 etcd-s3 etcd-s3-endpoint etcd-s3-endpoint-ca etcd-s3-skip-ssl-verify etcd-s3-access-key etcd-s3-secret-key etcd-s3-bucket
 etcd-s3-region etcd-s3-folder etcd-s3-insecure etcd-s3-timeout etcd-s3-config-secret default-local-storage-path disable*
 disable-scheduler disable-cloud-controller disable-kube-proxy disable-network-policy disable-helm-controller embedded-registry
-secrets-encryption supervisor-metrics enable-pprof
+secrets-encryption secrets-encryption-provider supervisor-metrics enable-pprof
 """
 KEYS = {"agent": frozenset(_NODE.replace("*", "").split()), "server": frozenset((_NODE + _SERVER).replace("*", "").split())}
 LISTS = frozenset(key.rstrip("*") for key in (_NODE + _SERVER).split() if key.endswith("*"))

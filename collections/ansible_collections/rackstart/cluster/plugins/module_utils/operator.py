@@ -46,8 +46,20 @@ def release(secrets: list[Object]) -> Object:
     """The newest Helm release of the operator, decoded from the secrets in which Helm keeps them; empty without one."""
     if not secrets:
         return {}
-    newest = max(secrets, key=lambda secret: int(secret["metadata"]["labels"]["version"]))
-    return json.loads(gzip.decompress(base64.b64decode(base64.b64decode(newest["data"]["release"]))))
+    return json.loads(gzip.decompress(base64.b64decode(base64.b64decode(_newest(secrets)["data"]["release"]))))
+
+
+def _newest(secrets: list[Object]) -> Object:
+    return max(secrets, key=lambda secret: int(secret["metadata"]["labels"]["version"]))
+
+
+def stuck(secrets: list[Object], job: Object | None) -> str:
+    """Name of the secret of a release that the next job would give up at, since failurePolicy says so; empty for none."""
+    if not secrets:
+        return ""
+    found = _newest(secrets)["metadata"]
+    status = found["labels"]["status"]
+    return str(found["name"]) if status == "failed" or (status.startswith("pending-") and job_failed(job)) else ""
 
 
 def holds(declared: t.Any, found: t.Any) -> bool:

@@ -77,11 +77,16 @@ def pci_gpus(root: Path = ROOT) -> list[dict[str, str]]:
     return found
 
 
+def _mib(cell: str) -> int:
+    whole = cell.partition(".")[0]
+    return int(whole) if whole.isdigit() else 0
+
+
 def parse_smi(output: str) -> list[dict[str, Any]]:
-    """Rows of nvidia-smi's CSV query of SMI_FIELDS; memory in MiB."""
+    """Rows of nvidia-smi's CSV query of SMI_FIELDS; memory in MiB, 0 where the driver cannot read it ([Unknown Error])."""
     rows = [[cell.strip() for cell in line.split(",")] for line in output.splitlines() if line.strip()]
     return [
-        {"index": int(row[0]), "uuid": row[1], "name": row[2], "memory_mib": int(float(row[3])), "driver_version": row[4], "slot": row[5]}
+        {"index": int(row[0]), "uuid": row[1], "name": row[2], "memory_mib": _mib(row[3]), "driver_version": row[4], "slot": row[5]}
         for row in rows
         if len(row) == len(SMI_FIELDS) and row[0].isdigit()
     ]

@@ -137,7 +137,24 @@ def packages(root: Path = ROOT) -> dict[str, Any] | None:
         "driver_unheld": [] if pinned else [name for name, want, _, state in rows if (want, state) == IN_USE and DRIVER.match(name)],
         "unattended": re.search(r'^\s*APT::Periodic::Unattended-Upgrade\s+"[1-9]', periodic, re.M) is not None,
         "lock": lock(root),
+        "sources": sources(root),
     }
+
+
+def sources(root: Path = ROOT) -> dict[str, str]:
+    """File of each address that apt reads packages from, but for files of Rackstart; an address as Rackstart writes it."""
+    folder = root / "etc/apt/sources.list.d"
+    found = {}
+    for file in [root / "etc/apt/sources.list", *sorted(folder.glob("*.list")), *sorted(folder.glob("*.sources"))]:
+        if file.suffix == ".list":
+            addresses = re.findall(r"^\s*deb(?:-src)?\s+(?:\[[^]]*\]\s+)?(\S+)", text(file), re.M)
+        else:
+            stanzas = re.split(r"\n\s*\n", text(file))
+            used = [stanza for stanza in stanzas if not re.search(r"^Enabled:\s*no", stanza, re.M | re.I)]
+            addresses = [address for stanza in used for line in re.findall(r"^URIs:(.*)", stanza, re.M) for address in line.split()]
+        if not file.name.startswith("rackstart-"):
+            found |= {address.replace("$(ARCH)", "amd64").rstrip("/"): f"/{file.relative_to(root)}" for address in addresses}
+    return found
 
 
 def locked_versions(root: Path = ROOT) -> list[str]:

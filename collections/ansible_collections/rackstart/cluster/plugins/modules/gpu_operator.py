@@ -13,6 +13,8 @@ short_description: Waits until the GPU Operator offers every GPU
 description:
   - Waits until Helm's release is the declared one, the ClusterPolicy is ready, and each node offers as many GPUs as its driver sees.
   - Fails with what the operator and the failing pods say.
+  - What an earlier run has left failed is tried again first. Helm's record of that attempt and the job that gave up are removed, and
+    nothing else; the release before it stands.
 author: The Rackstart authors
 options:
   version:
@@ -37,7 +39,7 @@ requirements:
   - kubernetes >= 24.2.0
 attributes:
   check_mode:
-    description: Looks once and never fails.
+    description: Does not look, and never fails.
     support: full
 """
 
@@ -51,6 +53,10 @@ EXAMPLES = """
 """
 
 RETURN = """
+changed:
+  description: Whether a failed release is tried again.
+  type: bool
+  returned: always
 allocatable:
   description: GPUs that each node offers.
   type: dict
@@ -74,10 +80,25 @@ class Operator:
         name = (chart.get("status") or {}).get("jobName")
         return self.cluster.get("batch/v1", "Job", name, "kube-system") if name else None
 
+    def releases(self) -> list[api.Object]:
+        """Secrets in which Helm keeps each revision of the release."""
+        return self.cluster.list("v1", "Secret", rules.NAMESPACE, f"owner=helm,name={rules.RELEASE}")
+
+    def take_up(self) -> bool:
+        """Whether something was in the way of another attempt; helm-controller makes a new job for one that is gone."""
+        job = self.job()
+        release = rules.stuck(self.releases(), job)
+        if release:
+            self.cluster.resource("v1", "Secret").delete(name=release, namespace=rules.NAMESPACE)
+        if job and rules.job_failed(job):
+            body = {"propagationPolicy": "Background"}
+            self.cluster.resource("batch/v1", "Job").delete(name=job["metadata"]["name"], namespace="kube-system", body=body)
+            return True
+        return bool(release)
+
     def look(self) -> dict[str, int] | None:
         """GPUs by node once all is as declared; None when not yet. Raises ClusterError when Helm gave up."""
-        secrets = self.cluster.list("v1", "Secret", rules.NAMESPACE, f"owner=helm,name={rules.RELEASE}")
-        self.problem = rules.release_problem(rules.release(secrets), self.version, self.values)
+        self.problem = rules.release_problem(rules.release(self.releases()), self.version, self.values)
         if self.problem:
             failed = rules.job_failed(self.job())
             if failed:
@@ -123,12 +144,13 @@ def main() -> None:
         operator = Operator(
             api.Cluster(module), params["version"], params["values"], {node: int(count) for node, count in params["gpus"].items()}
         )
+        again = operator.take_up()
         offered = api.poll(
             operator.look, params["timeout"], lambda: f"The GPU Operator is not ready after {params['timeout']} s.\n{operator.explain()}"
         )
     except (api.ClusterError, *api.ERRORS) as error:
         module.fail_json(msg=api.reason(error))
-    module.exit_json(changed=False, allocatable=offered)
+    module.exit_json(changed=again, allocatable=offered)
 
 
 if __name__ == "__main__":

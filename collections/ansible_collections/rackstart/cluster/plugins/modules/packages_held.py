@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.rackstart.cluster.plugins.module_utils import probe_system
 
@@ -43,6 +45,7 @@ changed:
   returned: always
 """
 
+LOCK_PAUSE, LOCK_SECONDS = 5, 300
 COMMANDS = {"apt": ["apt-mark", "hold"], "dnf": ["dnf", "--quiet", "versionlock", "add"]}
 
 
@@ -51,6 +54,18 @@ def held(module: AnsibleModule) -> set[str]:
     if module.params["manager"] == "apt":
         return set(module.run_command(["apt-mark", "showhold"], check_rc=True)[1].split())
     return set(probe_system.locked_versions())
+
+
+def hold(module: AnsibleModule, command: list[str]) -> None:
+    """Once the package manager is not at work for somebody else; dpkg itself does not wait."""
+    began = time.monotonic()
+    while True:
+        code, output, error = module.run_command(command)
+        if code == 0:
+            return
+        if "lock was locked by" not in error or time.monotonic() - began > LOCK_SECONDS:
+            module.fail_json(msg=error.strip() or output.strip(), cmd=" ".join(command), rc=code)
+        time.sleep(LOCK_PAUSE)
 
 
 def main() -> None:
@@ -64,7 +79,7 @@ def main() -> None:
     names = module.params["name"]
     if names and not module.check_mode:
         command = COMMANDS[module.params["manager"]]
-        module.run_command([*command, *names], check_rc=True)
+        hold(module, [*command, *names])
         found = held(module)
         if loose := [name for name in names if name not in found]:
             words, which = " ".join(command), " ".join(loose)

@@ -22,7 +22,7 @@ description:
 options:
   look:
     description: "What C(checks.judge) takes, but for what is found here: sizes, arguments, quantizations, unlocked, doors, mirror,
-      artifacts, certificate, k3s_version, token and today."
+      artifacts, repositories, certificate, k3s_version, token and today."
     type: dict
     required: true
   artifacts_file:
@@ -123,6 +123,9 @@ def main() -> None:
         "doors": checks_outside.doors(params["look"]["hosts"]),
         "mirror": checks_outside.mirror(params["mirror"]),
         "artifacts": checks_outside.reach(checks_outside.addresses(declared, lock, params["mirror"])),
+        "repositories": {
+            name: artifacts.mirrored(entry["url"], params["mirror"]) for name, entry in (declared.get("repositories") or {}).items()
+        },
         "sizes": checks_outside.sizes(params["hub"], params["token"], checks_models.complete(params["look"]["models"])),
         "k3s_version": declared["files"]["k3s"]["version"],
         "token": bool(params["token"]),

@@ -14,10 +14,13 @@ LISTS = {
 }
 RELEASE = "cat /etc/os-release"
 INTERRUPTED = "dpkg --configure -a"  # what apt says to do about a dpkg that was killed
+LOCKED = r"[Cc]ould not get lock|[Uu]nable to lock|lock-frontend"  # by another that is at work
+BLIND = "must be installed to use check mode"  # without python3-apt, which a run installs
 ENDED = "did not end within"  # how the become plugin ends a task that hangs
 _REMEDIES = (  # the first that fits counts
     (r"No space left|Disk quota", "make room on its disk"),
-    (r"[Cc]ould not get lock|lock-frontend|unable to lock", "wait for the other package manager that is at work there"),
+    (LOCKED, "wait for the other package manager that is at work there"),
+    (r"Conflicting values set for option Signed-By", "remove the file that is not Rackstart's: apt takes one key for a repository"),
     (r"No package matching|Unable to locate|no installation candidate|No package .* available|Version .* not found|no available",
      "look for these names and versions in the package sources that it knows"),
     (r"[Ff]ailed to (fetch|update|download)|Unable to fetch|Cannot download|[Cc]onnect|resolv|Hash Sum|timed out",
