@@ -83,10 +83,6 @@ GENERATORS = (
     ("bench-my-llm 0.5.0", "21", "", "environment", "not tried", "none", "no; one request at a time", "2026-09"),
     ("artemisllmbench 0.1.4", "15", "", "sends none", "not tried", "none", "yes", "2026-06"),
 )
-EARLIER = """
-They are of an earlier `bench`, whose prompts and answers were all of one length and went in step, at first all at once: the waits for the
-first token are those of bursts. Its tokens a second were over the seconds from the first request to the last.
-""".rstrip().splitlines()
 WHY = """
 It is the one that keeps all rules without torch, and it is maintained. It is large all the same, 0.9 GiB once installed, and has an
 environment of its own for that.
@@ -99,7 +95,6 @@ def page() -> str:
     rows = ((f"`{key}`", head, what) for key, (head, what) in bench_report.FIGURES.items())
     shown = [
         f"On {result['hardware']} in all, behind its gateway: how it is read is the point, not the figures.",
-        *([] if "tokens" in result else EARLIER),
         "",
         "![Tokens a second and waiting times over concurrency](bench.svg)",
         "",
