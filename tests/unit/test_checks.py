@@ -24,8 +24,8 @@ EXTERNAL = UNMOUNTED | {MOUNTS: [FILER]}
 EXPORT = {"file": "/etc/exports", "path": "/srv/models", "read_only": True, "root_squash": True}
 GANESHA = {"protocol": "tcp", "port": 2049, "process": "ganesha.nfsd", "unit": "nfs-ganesha.service"}
 STRANGER = GANESHA | {"process": "nfsd", "unit": "unfs3.service"}
-V100 = [{"slot": slot, "device_id": "0x1db4"} for slot in SLOTS]
-AWQ = {"quant_method": "awq", "group_size": 128}
+V100, T4 = ([{"slot": slot, "device_id": device} for slot in SLOTS] for device in ("0x1db4", "0x1eb8"))
+MXFP4 = {"quant_method": "mxfp4"}
 LLAMA = good()["models"][0]
 OF_VLLM = ("dtype", "extra_args")
 OLLAMA = {key: value for key, value in LLAMA.items() if key not in OF_VLLM} | {"engine": "ollama", "file": "llama-q8_0.gguf"}
@@ -230,11 +230,12 @@ RED = [
     ("model.options", "models/llama", {"models/0/resources": {"limit": {"memory": "32Gi"}}}),
     ("model.options", "models/llama", {"models/0/extra_arg": []}),
     ("model.options", "models/llama", {"models/0": {key: value for key, value in LLAMA.items() if key != "resources"}}),
-    ("model.dtype", "models/llama", {f"{AT}/pci_gpus": V100}),
+    ("model.compute", "models/llama", {f"{AT}/pci_gpus": V100, "models/0/dtype": "half"}),
+    ("model.dtype", "models/llama", {f"{AT}/pci_gpus": T4}),
     ("model.dtype", "models/llama", {"models/0/dtype": "half", "sizes/llama/config/model_type": "gemma3_text"}),
     ("model.tensor_parallel", "models/llama", {"models/0/gpus_per_replica": 3}),
     ("model.context", "models/llama", {"models/0/context_length": 16384}),
-    ("model.quantization", "models/llama", {f"{AT}/pci_gpus": V100, "sizes/llama/config": CONFIG | {"quantization_config": AWQ}}),
+    ("model.quantization", "models/llama", {f"{AT}/pci_gpus": T4, "sizes/llama/config": CONFIG | {"quantization_config": MXFP4}}),
     ("model.quantization", "models/llama", {"models/0/extra_args": ["--quantization=squeezellm"]}),
     ("model.fp8", "models/llama", {"models/0/extra_args": ["--kv-cache-dtype=fp8"]}),
     ("model.memory_limit", "models/llama", {"models/0/resources": {"limits": {"memory": "20Gi"}}}),
@@ -291,6 +292,7 @@ UNKNOWN = [
     ("gpu.xid", "gpu-1", {f"{AT}/health/xids": None}),
     ("gpu.ecc", "gpu-1/*", {f"{AT}/health/smi": None}),
     ("gpu.row_remap", "gpu-1/0", {f"{AT}/health/smi/0/pending": None}),
+    ("model.compute", "models/llama", {"hosts/gpu-1/probe": {}, "hosts/gpu-2/probe": {}}),
     ("model.dtype", "models/llama", {"hosts/gpu-1/probe": {}, "hosts/gpu-2/probe": {}}),
     ("model.host_memory", "models/llama", {"hosts/gpu-1/probe": {}, "hosts/gpu-2/probe": {}}),
     ("model.access", "models/llama", {"sizes": {}}),

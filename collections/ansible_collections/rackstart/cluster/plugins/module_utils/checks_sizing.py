@@ -39,8 +39,17 @@ def check(look: Look) -> Iterator[Finding]:
     """Of Ollama the memory of GPUs alone: it cuts and computes as the file says."""
     for model in filter(on_gpu, complete(look["models"])):
         case = Case(model, look)
-        for theme in (_memory, _parts, _context, _dtype, _quantization, _fp8) if model["engine"] == "vllm" else (_memory,):
+        themes = (_compute, _memory, _parts, _context) if model["engine"] == "vllm" else (_memory,)
+        # What a GPU without kernels could compute with is no advice.
+        if len(themes) > 1 and (case.compute is None or case.compute >= sizing.KERNELS):
+            themes += (_dtype, _quantization, _fp8)
+        for theme in themes:
             yield theme(case)
+
+
+def _compute(case: Case) -> Finding:
+    ok = None if case.compute is None else case.compute >= sizing.KERNELS
+    return case.finding("model.compute", ok, case.seen, least=sizing.KERNELS)
 
 
 def _memory(case: Case) -> Finding:

@@ -20,6 +20,7 @@ BATCH = 8192  # tokens of a step, which layers with a window keep beside it
 GIB = 1 << 30
 NATIVE_FP8 = 8.9  # compute capability from which on there are instructions for 8 bits
 BFLOAT16 = 8.0  # and for bfloat16
+KERNELS = 7.5  # and that the pinned vLLM's image is built for: CUDA 13 compiles for nothing older (vllm-project/vllm#39878)
 
 
 class Estimate(NamedTuple):

@@ -51,6 +51,8 @@ class Hub:
         import httpx2
         import huggingface_hub
 
+        # Of files above 50 GB it refuses plain HTTP, which hub and mirrors serve all the same (huggingface/huggingface_hub#3868).
+        huggingface_hub.constants.MAX_HTTP_DOWNLOAD_SIZE = float("inf")
         silence = max(1, stall / READ_ATTEMPTS)
 
         def refuse(response: httpx2.Response) -> None:
