@@ -5,13 +5,14 @@ import functools
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rackstart import settings
 from rackstart.errors import ConfigurationError
 from rackstart.paths import Project
 from rackstart.stages import Stage
@@ -60,34 +61,55 @@ def load(project: Project, limit: str | None = None) -> Inventory:
                 f"--limit {limit} matches no host; hosts: {', '.join(hosts)}; groups: {', '.join(sorted(manager.groups))}"
             )
     groups = {name: tuple(host.name for host in group.get_hosts()) for name, group in manager.groups.items()}
+    _check_settings(project, manager, groups)
     return Inventory(project.inventory, hosts, groups, limited)
+
+
+def _check_settings(project: Project, manager: Any, groups: dict[str, tuple[str, ...]]) -> None:
+    from ansible.errors import AnsibleError
+
+    try:
+        reader = _reader(manager)
+        common, *rest = [reader.get_vars(host=manager.get_host(name)) for name in ("localhost", *groups["all"])]
+    except AnsibleError:  # without a password for its vault Ansible says so when it runs, and what to do
+        return
+    _refuse(settings.mistakes(project, groups, dict(zip(groups["all"], rest, strict=True)), common))
 
 
 def variable(project: Project, name: str, host: str = "localhost") -> Any:
     """One variable of group_vars/all or of a host, templated; None when it is not set. Raises ConfigurationError when it cannot be read."""
     manager = _manager(project)
-    from ansible import constants
     from ansible.template import Templar
-    from ansible.vars.manager import VariableManager
 
     with _ansible_errors(name):
-        loader = manager._loader
-        if constants.DEFAULT_VAULT_PASSWORD_FILE or constants.DEFAULT_VAULT_IDENTITY_LIST:
-            from ansible.cli import CLI
-            from ansible.parsing.vault import VaultSecretsContext
+        variables = _reader(manager).get_vars(host=manager.get_host(host))
+        return Templar(loader=manager._loader, variables=variables).template(variables.get(name))
 
-            sources = list(constants.DEFAULT_VAULT_IDENTITY_LIST)  # Ansible appends to what it is given
-            first = VaultSecretsContext.current(optional=True) is None  # there may be one per process
-            secrets = CLI.setup_vault_secrets(loader, sources, auto_prompt=False, initialize_context=first)
-            loader.set_vault_secrets(secrets)
-        variables = VariableManager(loader=loader, inventory=manager).get_vars(host=manager.get_host(host))
-        return Templar(loader=loader, variables=variables).template(variables.get(name))
+
+def _reader(manager: Any) -> Any:
+    """What reads variables as Ansible does, with the vault's password where Ansible is set up with one."""
+    from ansible import constants
+    from ansible.vars.manager import VariableManager
+
+    loader = manager._loader
+    if constants.DEFAULT_VAULT_PASSWORD_FILE or constants.DEFAULT_VAULT_IDENTITY_LIST:
+        from ansible.cli import CLI
+        from ansible.parsing.vault import VaultSecretsContext
+
+        sources = list(constants.DEFAULT_VAULT_IDENTITY_LIST)  # Ansible appends to what it is given
+        first = VaultSecretsContext.current(optional=True) is None  # there may be one per process
+        secrets = CLI.setup_vault_secrets(loader, sources, auto_prompt=False, initialize_context=first)
+        loader.set_vault_secrets(secrets)
+    return VariableManager(loader=loader, inventory=manager)
 
 
 def check_files(project: Project) -> None:
     """Refuse YAML that does not parse, names that stand twice and placeholders of the template, each with file:line and what to write."""
-    found = [mistake for file in _yaml_files(project.inventory) for mistake in mistakes(file, project.shown(file))]
-    if found:
+    _refuse(mistake for file in _yaml_files(project.inventory) for mistake in mistakes(file, project.shown(file)))
+
+
+def _refuse(mistakes: Iterable[str]) -> None:
+    if found := list(mistakes):
         raise ConfigurationError("the inventory is not ready:\n  " + "\n  ".join(found))
 
 
@@ -100,7 +122,12 @@ def _yaml_files(folder: Path) -> Iterator[Path]:
 
 def mistakes(file: Path, shown: str) -> Iterator[str]:
     """What is wrong with a YAML file before anybody looks at what it means, each as SHOWN:LINE: and what to do."""
-    text = file.read_text()
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = file.read_bytes()[: error.start].count(b"\n") + 1
+        yield f"{shown}:{line}: not UTF-8; save it as that"
+        return
     if text.startswith("$ANSIBLE_VAULT;"):
         return
     try:
@@ -112,16 +139,35 @@ def mistakes(file: Path, shown: str) -> Iterator[str]:
     except yaml.YAMLError as error:
         yield f"{shown}:1: not valid YAML: {error}"
         return
+    for line in _unquoted(root):
+        yield f"{shown}:{line + 1}: a value that begins with {{{{ has to stand in quotes, or it is a mapping to YAML"
     for key, line, first in _doubled(root):
         yield f"{shown}:{line + 1}: {key} stands in line {first + 1} already, and only the last would count; rename or remove one"
     lines, advice = text.splitlines(), dict[str, str]()
     for keys, scalar in _scalars(root):
         key, line = keys[-1], scalar.start_mark.line
+        if scalar.tag.endswith(":timestamp"):
+            try:
+                yaml.constructor.SafeConstructor().construct_yaml_timestamp(scalar)
+            except ValueError as error:
+                yield f"{shown}:{line + 1}: {scalar.value} is no date: {error}"
         if PLACEHOLDER in str(scalar.value):
             advice.setdefault(key, _advice(lines, line))  # the template explains a key where it comes first
             yield f"{shown}:{line + 1}: {key} is still {PLACEHOLDER}; write {advice[key]}"
         if "cluster_proxy" in keys and "@" in str(scalar.value):
             yield f"{shown}:{line + 1}: {key} holds a user or password; {_PROXY}"
+
+
+def _unquoted(node: yaml.Node | None) -> Iterator[int]:
+    """Line, from 0, of every mapping whose key is no scalar, as `{{ name }}` is to YAML."""
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if not isinstance(name, yaml.ScalarNode):
+                yield name.start_mark.line
+            yield from _unquoted(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _unquoted(value)
 
 
 def _doubled(node: yaml.Node | None) -> Iterator[tuple[str, int, int]]:
@@ -130,9 +176,10 @@ def _doubled(node: yaml.Node | None) -> Iterator[tuple[str, int, int]]:
     for part in node.value if isinstance(node, yaml.CollectionNode) else ():
         if isinstance(part, tuple):
             name, part = part
-            if name.value in first:
-                yield name.value, name.start_mark.line, first[name.value]
-            first.setdefault(name.value, name.start_mark.line)
+            if isinstance(name, yaml.ScalarNode):
+                if name.value in first:
+                    yield name.value, name.start_mark.line, first[name.value]
+                first.setdefault(name.value, name.start_mark.line)
         yield from _doubled(part)
 
 

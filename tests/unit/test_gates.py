@@ -95,7 +95,12 @@ def change(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return apply
 
 
-ALL_OF_A_HOST = {("host.reachable", "g2", "preflight"), ("gpu.pci", "g2", "preflight"), ("gpu.allocatable", "g2", "gpu_operator")}
+ALL_OF_A_HOST = {
+    ("host.reachable", "g2", "preflight"),
+    ("gpu.pci", "g2", "preflight"),
+    ("gpu.driver", "g2", "driver"),
+    ("gpu.allocatable", "g2", "gpu_operator"),
+}
 SERVED = "seen/models/tiny"
 
 

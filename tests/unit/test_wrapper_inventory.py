@@ -63,6 +63,9 @@ def test_an_inventory_may_lie_elsewhere(project: Project, tmp_path: Path) -> Non
         ("group_vars/all/gpu.yml", "a: 1\nb: [2\n", r"inventories/rack/group_vars/all/gpu.yml:3: not valid YAML"),
         ("hosts.yml", "all:\n  hosts:\n    a:\n    b:\n    a:\n", "rack/hosts.yml:5: a stands in line 3 already"),
         ("group_vars/all/x.yml", "list:\n- {a: 1, a: 2}\n", "x.yml:2: a stands in line 2 already"),
+        ("group_vars/all/x.yml", "a: 1\nhub_token: {{ vault_hub_token }}\n", "x.yml:2: a value that begins with {{ has to stand in quotes"),
+        ("group_vars/all/x.yml", "a:\n- ? [b, c]\n  : 1\n", "x.yml:2: a value that begins with {{ has to stand in quotes"),
+        ("group_vars/all/x.yml", "a: {until: 2026-02-31}\n", "x.yml:1: 2026-02-31 is no date: day is out of range"),
         ("hosts.yml", "all:\n  hosts: [a, b]\n", 'inventories/rack: Invalid "hosts" entry for "all" group'),
         ("hosts.yml", "all:\n  children:\n    gpu:\n", "inventories/rack has no hosts; add yours to inventories/rack/hosts.yml"),
         (
@@ -83,6 +86,13 @@ def test_mistakes_are_named_with_their_place(project: Project, file: str, text: 
     (project.inventory / file).parent.mkdir(parents=True, exist_ok=True)
     (project.inventory / file).write_text(text)
     with pytest.raises(ConfigurationError, match=complaint):
+        inventory.load(project)
+
+
+def test_what_is_not_utf_8_is_named(project: Project) -> None:
+    (project.inventory / "group_vars").mkdir()
+    (project.inventory / "group_vars/all.yml").write_bytes("a: 1\n# für\n".encode("latin-1"))
+    with pytest.raises(ConfigurationError, match=r"group_vars/all.yml:2: not UTF-8"):
         inventory.load(project)
 
 

@@ -40,6 +40,8 @@ GATES = {
     "metrics.rules": ("monitoring", "Prometheus has loaded every file of rules, and can evaluate each"),
 }
 
+UNSEEN = "Look whether {host} is up and answers ssh and sudo; put it into out_of_service while it is away."
+
 
 class Gate(t.TypedDict):
     """One judgement. target: a host, node, model or replica; stage: the one that puts it right when run again."""
@@ -82,8 +84,7 @@ def hosts(declared: Declared, probes: dict[str, Probe | None]) -> Iterator[Gate]
     """Every host answers and could be looked at."""
     for host in declared["hosts"]:
         probe = probes.get(host)
-        remedy = f"Look whether {host} is up and answers ssh and sudo; put it into out_of_service while it is away."
-        yield _gate("host.reachable", host, "answers", "answers" if probe else "no answer", remedy)
+        yield _gate("host.reachable", host, "answers", "answers" if probe else "no answer", UNSEEN.format(host=host))
 
 
 def api_ready(problem: str) -> Iterator[Gate]:
@@ -123,7 +124,11 @@ def marks(declared: Declared, seen: Observed) -> Iterator[Gate]:
 def gpus_of_hosts(declared: Declared, probes: dict[str, Probe | None]) -> Iterator[Gate]:
     """The PCI bus holds the GPUs that the inventory declares, and the driver lists those of the bus."""
     for host, count in declared["gpus"].items():
-        probe = probes.get(host) or {}
+        probe = probes.get(host)
+        if not probe:
+            for gate in ("gpu.pci", "gpu.driver"):
+                yield _gate(gate, host, count, "no answer", UNSEEN.format(host=host))
+            continue
         bus = len(probe.get("pci_gpus") or [])
         remedy = f"Compare gpu_count of {host} with `lspci -d 10de:` there; a GPU may be missing."
         yield _gate("gpu.pci", host, count, bus, remedy)

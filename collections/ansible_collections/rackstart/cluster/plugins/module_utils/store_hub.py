@@ -49,7 +49,7 @@ class Hub:
         )
         # Only now: the client reads its settings when it is imported.
         import httpx2
-        import huggingface_hub
+        import huggingface_hub.constants
 
         # Of files above 50 GB it refuses plain HTTP, which hub and mirrors serve all the same (huggingface/huggingface_hub#3868).
         huggingface_hub.constants.MAX_HTTP_DOWNLOAD_SIZE = float("inf")
