@@ -64,8 +64,9 @@ class StageEvents:
             self.aborted = True
         elif kind == "playbook_on_stats":
             self._stats(data)
-        elif kind == "verbose":
-            self._complaint(event.get("stdout", ""))
+        elif kind in ("verbose", "error"):
+            for line in event.get("stdout", "").splitlines():  # one by one when a playbook is read, all in one once it runs
+                self._complaint(line)
 
     def _result(self, kind: str, data: dict[str, Any], shown: str) -> None:
         host, result = data["host"], data.get("res") or {}

@@ -38,7 +38,7 @@ _CAUSES = (  # the first that fits counts
 
 
 def show(console: Console, project: Project, directory: Path, result: Result, onward: str) -> None:
-    """Print the failure of a stage; `onward` is the command that goes on from here."""
+    """Print the failure of a stage; `onward` is the command that goes on from here, if there is one."""
     console.rule(Text(f"stage {result.stage.name} failed", "bold red"), style="red", align="left")
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
@@ -58,7 +58,8 @@ def show(console: Console, project: Project, directory: Path, result: Result, on
         table.add_row(
             "left out", f"{', '.join(result.lost)}, for the rest of the run; to go on without, put it into out_of_service ({hosts_file})"
         )
-    table.add_row("go on", onward)
+    if onward:
+        table.add_row("go on", onward)
     console.print(table)
 
 

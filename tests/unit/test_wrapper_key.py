@@ -90,6 +90,7 @@ def test_a_refusal_says_why_and_where_the_log_is(project: Project, asked: Asked,
     assert rackstart(project, "revoke", "nobody") == 1
     said = capsys.readouterr().err
     assert "no client nobody has a key" in said
+    assert "go on" not in said
     [log] = project.state.glob("day2/*/key.log")
     assert log.parent.name in said
 

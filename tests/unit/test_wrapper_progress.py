@@ -143,6 +143,15 @@ def test_the_message_is_the_telling_one(result: dict[str, Any], message: str) ->
 
 
 @pytest.mark.parametrize(
+    "lines", [["[ERROR]: x", "Origin: p.yml:1:2", "1 - hosts: y"], ["[ERROR]: x\r\nOrigin: p.yml:1:2\r\n\r\n1 - hosts: y"]]
+)
+@pytest.mark.parametrize("kind", ["verbose", "error"])
+def test_an_error_of_the_playbook_is_told_with_its_place_and_no_more_of_it(kind: str, lines: list[str]) -> None:
+    [seen] = fold([{"event": kind, "stdout": line} for line in lines]).errors
+    assert (seen.message, seen.place) == ("x", "p.yml:1:2")
+
+
+@pytest.mark.parametrize(
     ("message", "cause"),
     [
         ("rack@10.0.0.1: Permission denied (publickey,password).", "refuses the login"),

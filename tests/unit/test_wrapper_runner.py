@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -175,3 +176,23 @@ def test_a_real_run_leaves_no_secret_on_disk(
     assert stat.S_IMODE(project.state.stat().st_mode) == 0o700
     run = next((project.state / "runs").iterdir())
     assert sorted(path.name for path in run.iterdir()) == ["host.log", "journal.jsonl"]
+
+
+def test_a_vault_without_its_password_is_said_with_what_to_set(
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("right")
+    vault = project.inventory / "group_vars" / "all" / "vault.yml"
+    vault.parent.mkdir(parents=True)
+    vault.write_text("secret: 1\n")
+    programs = Path(sys.executable).parent
+    subprocess.run([programs / "ansible-vault", "encrypt", "--vault-password-file", tmp_path / "password", vault], check=True)
+    (tmp_path / "password").write_text("wrong")
+    monkeypatch.delenv("ANSIBLE_VAULT_PASSWORD_FILE", raising=False)
+    for file in (None, str(tmp_path / "password")):
+        if file:
+            monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", file)
+        assert rackstart(project, "doctor") == 3
+        said = capsys.readouterr().err
+        assert "set ANSIBLE_VAULT_PASSWORD_FILE" in said
+        assert "without a reason" not in said
