@@ -63,6 +63,9 @@ def _source(project: Project, shared: Any) -> Source:
     except shared.ArtifactError as error:
         raise ConfigurationError(str(error)) from None
     logins = inventory.variable(project, "cluster_registry_auth") or {}
+    if problem := shared.login_problem(logins):
+        form = "write {HOST: {username: TEXT, password: TEXT}}, and what looks like a number in quotes"
+        raise ConfigurationError(f"cluster_registry_auth: {problem}; {form}")
     return Source(lambda url: shared.mirrored(url, mirror), mirror, logins, trusted)
 
 

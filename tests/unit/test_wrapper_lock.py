@@ -222,6 +222,40 @@ def test_a_mirror_of_a_private_authority_is_trusted_where_the_inventory_says_so(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("cluster_registry_auth", "{'r.test:5000': 'rack:hush'}", "wrong for r.test:5000; write {HOST: {username: TEXT, password: TEXT}}"),
+        ("cluster_registry_auth", "{r.test: {username: rack, pasword: hush}}", "wrong for r.test; write"),
+        ("cluster_registry_auth", "{r.test: {username: rack, password: hush, hush: x}}", "wrong for r.test; write"),
+        (
+            "cluster_registry_auth",
+            "{good.test: {username: a, password: b}, r.test: {username: rack, password: 1234}}",
+            "wrong for r.test; ",
+        ),
+        ("cluster_registry_auth", "{r.test: {username: rack}}", "wrong for r.test; write"),
+        ("cluster_registry_auth", "{'rack:hush': }", "wrong for entry 1; write"),
+        ("cluster_registry_auth", "[{username: rack, password: hush}]", "it is no mapping; write"),
+        ("cluster_registry_auth", "rack:hush", "it is no mapping; write"),
+        ("cluster_ca_certificates", "[1234]", "no list of paths; write [PATH, ...]"),
+        ("cluster_ca_certificates", "true", "no list of paths; write"),
+        ("cluster_ca_certificates", "/etc/ca.pem", "no list of paths; write"),
+        ("cluster_ca_certificates", "[~nobody-here/ca.pem]", "names ~nobody-here/ca.pem: "),
+    ],
+)
+def test_a_login_or_authority_of_another_form_is_refused_before_anything_is_fetched(
+    project: Project, publisher: Publisher, capsys: pytest.CaptureFixture[str], name: str, value: str, said: str
+) -> None:
+    with (project.inventory / "group_vars" / "all.yml").open("a") as variables:
+        variables.write(f"{name}: {value}\n")
+    assert lock(project) == 2
+    error = capsys.readouterr().err
+    assert name in error
+    assert said in error
+    assert not [secret for secret in ("hush", "1234") if secret in error]
+    assert publisher.asked == []
+
+
 def test_a_digest_that_moved_under_one_version_is_said(project: Project, publisher: Publisher, capsys: pytest.CaptureFixture[str]) -> None:
     lock(project)
     assert capsys.readouterr().out.count("  new\n") == 4

@@ -17,6 +17,7 @@ _LOCKED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "hubs": ((), ()),
 }
 KINDS = tuple(_LOCKED)
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9*._-]+)(:\d+)?")
 
 
 class ArtifactError(Exception):
@@ -33,12 +34,30 @@ def mirrored(url: str, mirror: str) -> str:
 
 def trust(context: ssl.SSLContext, files: list[str]) -> None:
     """Add the authorities of cluster_ca_certificates to those that a context trusts. Raises ArtifactError."""
+    if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+        raise ArtifactError(
+            "cluster_ca_certificates is no list of paths; write [PATH, ...], each a PEM file on this machine, by its whole path"
+        )
     for file in files:
         try:
             context.load_verify_locations(Path(file).expanduser())
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # the latter for a ~USER that is not there
             remedy = "name PEM files on this machine, by their whole paths"
-            raise ArtifactError(f"cluster_ca_certificates names {file}: {error.strerror or error}; {remedy}") from None
+            raise ArtifactError(f"cluster_ca_certificates names {file}: {getattr(error, 'strerror', '') or error}; {remedy}") from None
+
+
+def login_problem(logins: Any) -> str:
+    """What is wrong with the form of cluster_registry_auth, by host and without any of its values; empty when nothing is."""
+    if not isinstance(logins, dict):
+        return "it is no mapping"
+    wrong = [  # a key that is no host may be a login that was misplaced
+        host if _HOST.fullmatch(str(host)) else f"entry {number}"
+        for number, (host, login) in enumerate(logins.items(), 1)
+        if not isinstance(login, dict)
+        or set(login) != {"username", "password"}
+        or not all(isinstance(text, str) for text in login.values())
+    ]
+    return f"wrong for {', '.join(map(str, wrong))}" if wrong else ""
 
 
 def advised(problem: str) -> str:
