@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rackstart import processes
 from rackstart.errors import ConfigurationError
 from rackstart.events import StageEvents
@@ -120,12 +122,43 @@ def temporary(directory: Path) -> Path:
 
 
 def check_extra_vars(given: Sequence[str]) -> None:
-    """Refuse -e values that Ansible would refuse, and files that are not there."""
-    for text in given:
-        if text.startswith("@") and not Path(text[1:]).expanduser().is_file():
-            raise ConfigurationError(f"-e {text}: there is no such file")
-        if text[:1] not in ("@", "{", "[") and "=" not in text:
+    """Refuse -e values that Ansible would refuse, and files that are not there or cannot be read."""
+    for number, text in enumerate(given, 1):
+        if text.startswith("@"):
+            _check_mapping(f"-e {text}", _content(text))
+        elif text[:1] in ("{", "["):
+            _check_mapping(f"-e number {number}", text)  # the value may be a secret
+        elif "=" not in text:
             raise ConfigurationError(f"-e {text}: write key=value, a YAML or JSON mapping, or @file")
+
+
+def _content(text: str) -> bytes:
+    try:
+        path = Path(text[1:]).expanduser()
+        if path.is_file():  # no pipe: what is read here would be gone for Ansible
+            return path.read_bytes()
+    except (OSError, RuntimeError) as error:  # the latter for a ~USER that is not there
+        raise ConfigurationError(f"-e {text}: {getattr(error, 'strerror', '') or error}; name a file that you can read") from None
+    raise ConfigurationError(f"-e {text}: there is no such file")
+
+
+def _check_mapping(what: str, text: str | bytes) -> None:
+    """YAML or JSON, whose tabs YAML refuses. Neither the parser's words nor the text are told: they may hold secrets."""
+    if text[:15] == b"$ANSIBLE_VAULT;":
+        return
+    try:
+        good = isinstance(json.loads(text), dict)
+    except ValueError:
+        try:
+            good = isinstance(
+                yaml.compose(text, Loader=yaml.SafeLoader), yaml.MappingNode
+            )  # composed only: !vault and the like are Ansible's
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+            raise ConfigurationError(f"{what}: not valid YAML or JSON{place}; write a mapping such as {{key: value}}") from None
+    if not good:
+        raise ConfigurationError(f"{what}: no mapping; write one such as {{key: value}}")
 
 
 def prepare_extra_vars(given: Sequence[str], directory: Path) -> tuple[str, ...]:

@@ -112,7 +112,13 @@ def test_stages_without_hosts_are_skipped_and_limits_never_skip_the_cluster(
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [("a=1 b='x y'", '{"a": "1", "b": "x y"}'), ('{"a": [1]}', '{"a": [1]}'), ("{a: 2}", "{a: 2}")],
+    [
+        ("a=1 b='x y'", '{"a": "1", "b": "x y"}'),
+        ('{"a": [1]}', '{"a": [1]}'),
+        ("{a: 2}", "{a: 2}"),
+        ('{\t"a": 3}', '{\t"a": 3}'),
+        ("{a: !unsafe '{{ b }}'}", "{a: !unsafe '{{ b }}'}"),
+    ],
 )
 def test_extra_variables_reach_ansible_by_private_files_alone(project: Project, calls: Calls, given: str, expected: str) -> None:
     assert rackstart(project, "--only", "host", "-e", given) == 0
@@ -135,6 +141,43 @@ def test_wrong_extra_variables_are_refused(
     assert rackstart(project, command, "-e", wrong) == 2
     assert f"-e {wrong}: " in capsys.readouterr().err
     assert calls == []
+
+
+@pytest.mark.parametrize("where", ["text", "file"])
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("{hush: 1", "not valid YAML or JSON at line 1, column 9; write a mapping"),
+        ("{a: *hush}", "not valid YAML or JSON at line 1, column 5; write a mapping"),
+        ('[{"hush": 1}]', "no mapping; write one such as {key: value}"),
+        ("[hush", "not valid YAML or JSON at line 1, column 6; write a mapping"),
+    ],
+)
+def test_extra_variables_that_are_no_mapping_are_refused_without_their_values(
+    project: Project, calls: Calls, capsys: pytest.CaptureFixture[str], tmp_path: Path, where: str, wrong: str, said: str
+) -> None:
+    file = tmp_path / "vars.yml"
+    file.write_text(wrong)
+    assert rackstart(project, "-e", "a=1", "-e", wrong if where == "text" else f"@{file}") == 2
+    error = capsys.readouterr().err
+    assert f"-e {'number 2' if where == 'text' else f'@{file}'}: {said}" in error
+    assert "hush" not in error
+    assert calls == []
+
+
+@pytest.mark.parametrize(
+    ("held", "code"), [("", 2), ("a\n", 2), ("\0", 2), (None, 2), ("$ANSIBLE_VAULT;1.1;AES256\n3031\n", 0), ("a: !vault x\n", 0)]
+)
+def test_files_of_extra_variables_hold_a_mapping_or_are_encrypted(
+    project: Project, calls: Calls, capsys: pytest.CaptureFixture[str], tmp_path: Path, held: str | None, code: int
+) -> None:
+    file = tmp_path / "vars.yml"
+    if held is None:
+        file.mkdir()
+    else:
+        file.write_text(held)
+    assert rackstart(project, "--only", "host", "-e", f"@{file}") == code
+    assert (f"-e @{file}: " in capsys.readouterr().err) == bool(code)
 
 
 def test_secrets_leave_the_environment_and_paths_to_them_stay(monkeypatch: pytest.MonkeyPatch) -> None:
