@@ -3,6 +3,7 @@
 import hashlib
 import re
 import secrets
+import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from rich.table import Table
 
 from rackstart import day2
 from rackstart.errors import ConfigurationError
-from rackstart.paths import Project
+from rackstart.paths import ROOT, Project
 from rackstart.stages import KEY
 
 OWN = "rackstart"  # the client that Rackstart itself is at every verdict
@@ -55,6 +56,8 @@ def request(
     """What the playbook is told, and the new key. Raises ConfigurationError for options that say nothing of the action."""
     if bool(client) != (action != "list"):
         raise ConfigurationError("key list takes no client" if client else f"key {action} CLIENT: say which client")
+    if client and (problem := _rules().name_problem(client)):
+        raise ConfigurationError(problem)
     if action in ("list", "revoke") and (models or expires or rate):
         raise ConfigurationError("--model, --expires and --rate are for key add and key rotate")
     key = f"rk-{secrets.token_urlsafe(32)}" if action in ("add", "rotate") else ""
@@ -65,6 +68,14 @@ def request(
     if action == "rotate":
         told["overlap"] = seconds(overlap, "--overlap")
     return told, key
+
+
+def _rules() -> Any:
+    """Those by which the cluster judges keys."""
+    sys.path.insert(0, str(ROOT / "collections"))
+    from ansible_collections.rackstart.cluster.plugins.module_utils import gateway_keys
+
+    return gateway_keys
 
 
 def perform(project: Project, told: dict[str, Any], key: str, console: Console) -> Answer:

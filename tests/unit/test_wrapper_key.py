@@ -104,6 +104,9 @@ def test_a_refusal_says_why_and_where_the_log_is(project: Project, asked: Asked,
         (["add", "app", "--expires", "soon"], "30m, 12h or 90d"),
         (["add", "app", "--expires", "2001-01-01"], "is over"),
         (["rotate", "app", "--overlap", "1w"], "30m, 12h or 90d"),
+        (["add", "a b"], "'a b' is no name of a client: up to 63 letters"),
+        (["rotate", "--", "-a"], "'-a' is no name of a client"),
+        (["revoke", "a" * 64], "is no name of a client"),
         (["bogus"], "is not one of"),
     ],
 )
@@ -112,6 +115,7 @@ def test_wrong_usage_touches_nothing(
 ) -> None:
     assert rackstart(project, *arguments) == 2
     assert said in capsys.readouterr().err
+    assert asked == []
     assert asked == []
 
 

@@ -62,12 +62,18 @@ def read(content: str) -> list[Key]:
     return found
 
 
+def name_problem(client: str) -> str:
+    """Why a client cannot be named so; empty when it can."""
+    what = "up to 63 letters, digits, dots, underscores and dashes, of which the first is a letter or a digit"
+    return "" if NAME.fullmatch(client) else f"{client!r} is no name of a client: {what}"
+
+
 def checked(key: Key) -> Key:
     """The key itself, when nothing of it can be taken for something else in the map or in the gateway's log."""
     if not HASH.fullmatch(key.sha256):
         raise KeyProblem("a key's SHA-256 is 64 lower-case hexadecimal digits")
-    if not NAME.fullmatch(key.client):
-        raise KeyProblem(f"{key.client!r} is no name of a client: up to 63 letters, digits, dots, underscores and dashes")
+    if problem := name_problem(key.client):
+        raise KeyProblem(problem)
     wrong = [model for model in key.models if not SERVED.fullmatch(model)]
     if wrong:
         raise KeyProblem(f"{wrong[0]!r} is no served name of a model")
