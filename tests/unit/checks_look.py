@@ -112,6 +112,7 @@ def good() -> dict[str, Any]:
         "driver": {"version": "580.173.02-1", "modules": "open"},
         "proxy": False,
         "proxy_logins": [],
+        "registry_auth_problem": "",
         "token": False,
         "min_free_mib": {"/var/lib": 10240},
         "gpu_min_free_mib": {"/var/lib/rancher": 40960},

@@ -71,6 +71,7 @@ RED = [
     ("settings.places", "storage_path", {"storage": good()["storage"] | {"path": ""}, "hosts/server-1/probe/disks/": disk()}),
     ("settings.places", "gateway_address", {"gateway/address": ""}),
     ("settings.proxy", "inventory", {"proxy_logins": ["https"]}),
+    ("settings.registry_auth", "inventory", {"registry_auth_problem": "wrong for r.test"}),
     ("os.supported", "gpu-1", {f"{AT}/os": {"id": "ubuntu", "version_id": "20.04"}}),
     ("os.supported", "gpu-1", {f"{AT}/os": {"id": "rocky", "version_id": "8.10"}}),
     ("os.supported", "gpu-1", {f"{AT}/os": {"id": "almalinux", "version_id": "9.6"}}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.rackstart.cluster.plugins.module_utils import k3s
+from ansible_collections.rackstart.cluster.plugins.module_utils import artifacts, k3s
 
 
 def k3s_join(
@@ -40,4 +40,5 @@ class FilterModule:
             "k3s_environment": k3s.environment,
             "k3s_join": k3s_join,
             "k3s_registries": k3s.registries,
+            "k3s_registry_auth_problem": artifacts.login_problem,
         }

@@ -43,8 +43,8 @@ def judge(look: Look) -> list[Finding]:
     error}, artifacts {address: "" or why not}, repositories {name: address}, min_free_mib and gpu_min_free_mib {path: MiB}, k3s_config
     {server, agent: extra keys}, k3s_version, gateway {address, service_type, node_port, certificate, private_key}, certificate (what is
     wrong with the user's, empty for nothing), driver {version, modules}, proxy (whether one is declared), proxy_logins [which of its keys
-    hold a user or password], token (whether there is one), waivers {id: {reason, until}}, numbers [{host, name, value, low, high}],
-    model_options (a model's argument spec), today (ISO date).
+    hold a user or password], registry_auth_problem (of its form, empty for none), token (whether there is one), waivers
+    {id: {reason, until}}, numbers [{host, name, value, low, high}], model_options (a model's argument spec), today (ISO date).
     """
     found = [finding for theme in THEMES for finding in theme.check(look)]
     for entry in found:

@@ -31,6 +31,8 @@ def check(look: Look) -> Iterator[Finding]:
         yield finding("settings.places", name, bool(value), value or "empty", name=name, part=part)
     logins = look["proxy_logins"]
     yield finding("settings.proxy", "inventory", not logins, f"one in {told(logins)}" if logins else "none")
+    problem = look["registry_auth_problem"]
+    yield finding("settings.registry_auth", "inventory", not problem, problem or "in form")
 
 
 def _reachable(look: Look) -> Iterator[Finding]:

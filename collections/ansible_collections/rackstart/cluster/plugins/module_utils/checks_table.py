@@ -46,6 +46,8 @@ CHECKS = {
     "settings.proxy": Check("`cluster_proxy`", "no user or password in it",
         "let the proxy admit the hosts by their addresses, or put one of your own before it that holds the password: whoever is on a host "
         "can read what cluster_proxy says"),
+    "settings.registry_auth": Check("`cluster_registry_auth`", "{{HOST: {{username: TEXT, password: TEXT}}}}",
+        "write it so, and what looks like a number in quotes"),
     "gateway.node_port": Check("`gateway_node_port`", "in {ports}",
         "choose another port, or set service-node-port-range in k3s_server_config"),
     "gateway.address": advice("`gateway_address` with `gateway_service_type: LoadBalancer`", "no host's own address",
