@@ -158,29 +158,28 @@ def mistakes(file: Path, shown: str) -> Iterator[str]:
             yield f"{shown}:{line + 1}: {key} holds a user or password; {_PROXY}"
 
 
-def _unquoted(node: yaml.Node | None) -> Iterator[int]:
-    """Line, from 0, of every mapping whose key is no scalar, as `{{ name }}` is to YAML."""
+def _mappings(node: yaml.Node | None) -> Iterator[yaml.MappingNode]:
+    """Every mapping, outer ones first."""
     if isinstance(node, yaml.MappingNode):
-        for name, value in node.value:
-            if not isinstance(name, yaml.ScalarNode):
-                yield name.start_mark.line
-            yield from _unquoted(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            yield from _unquoted(value)
-
-
-def _doubled(node: yaml.Node | None) -> Iterator[tuple[str, int, int]]:
-    """(key, line, line where it stood first, both from 0) of every key that its mapping has already."""
-    first: dict[str, int] = {}
+        yield node
     for part in node.value if isinstance(node, yaml.CollectionNode) else ():
-        if isinstance(part, tuple):
-            name, part = part
-            if isinstance(name, yaml.ScalarNode):
-                if name.value in first:
-                    yield name.value, name.start_mark.line, first[name.value]
-                first.setdefault(name.value, name.start_mark.line)
-        yield from _doubled(part)
+        yield from _mappings(part[1] if isinstance(part, tuple) else part)
+
+
+def _unquoted(root: yaml.Node | None) -> Iterator[int]:
+    """Line, from 0, of every key that is no scalar, as `{{ name }}` is to YAML."""
+    for mapping in _mappings(root):
+        yield from (name.start_mark.line for name, _ in mapping.value if not isinstance(name, yaml.ScalarNode))
+
+
+def _doubled(root: yaml.Node | None) -> Iterator[tuple[str, int, int]]:
+    """(key, line, line where it stood first, both from 0) of every key that its mapping has already."""
+    for mapping in _mappings(root):
+        first: dict[str, int] = {}
+        for name in (name for name, _ in mapping.value if isinstance(name, yaml.ScalarNode)):
+            if name.value in first:
+                yield name.value, name.start_mark.line, first[name.value]
+            first.setdefault(name.value, name.start_mark.line)
 
 
 def _scalars(node: yaml.Node | None, keys: tuple[str, ...] = ("",)) -> Iterator[tuple[tuple[str, ...], yaml.Node]]:

@@ -150,9 +150,8 @@ def _check_mapping(what: str, text: str | bytes) -> None:
         good = isinstance(json.loads(text), dict)
     except ValueError:
         try:
-            good = isinstance(
-                yaml.compose(text, Loader=yaml.SafeLoader), yaml.MappingNode
-            )  # composed only: !vault and the like are Ansible's
+            # Composed only: !vault and the like are Ansible's.
+            good = isinstance(yaml.compose(text, Loader=yaml.SafeLoader), yaml.MappingNode)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""

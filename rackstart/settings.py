@@ -35,15 +35,17 @@ def mistakes(
 
 
 def _settings(project: Project, template: Path, hosts: Mapping[str, Mapping[str, Any]], common: Mapping[str, Any]) -> Iterator[str]:
-    known, known_at = _read(project, template)
-    _, own_at = _read(project, project.inventory)
-    somewhere = set(common).union(*hosts.values())
-    for name, value in known.items():
-        if name not in somewhere:
-            near = _misspelt(name, own_at.keys() - known.keys(), own_at)
-            yield f"{name} is not set{near}; {known_at[name]} says what it is, and its value there is the usual one"
-        elif wrong := _wrong(common.get(name, value), type(value)):
-            yield f"{own_at.get(name, project.shown(project.inventory))}: {name} has to be {wrong}"
+    known = {name: value for _, text in _plain(template) for name, value in yaml.safe_load(text).items()}
+    missing = known.keys() - set(common).union(*hosts.values())
+    kinds = {name: wrong for name, value in known.items() if (wrong := _wrong(common.get(name, value), type(value)))}
+    if not missing and not kinds:
+        return
+    known_at, own_at = _places(project, template), _places(project, project.inventory)
+    for name in sorted(missing):
+        near = _misspelt(name, own_at.keys() - known.keys(), own_at)
+        yield f"{name} is not set{near}; {known_at[name]} says what it is, and its value there is the usual one"
+    for name, wrong in kinds.items():
+        yield f"{own_at.get(name, project.shown(project.inventory))}: {name} has to be {wrong}"
 
 
 def _host(host: str, variables: Mapping[str, Any], groups: list[str]) -> Iterator[str]:
@@ -71,14 +73,18 @@ def _misspelt(name: str, strange: Iterable[str], places: Places | None = None) -
     return f", but {near[0]}{f' ({places[near[0]]})' if places else ''}: is that misspelt?" if near else ""
 
 
-def _read(project: Project, inventory: Path) -> tuple[dict[str, Any], Places]:
-    """Settings for all hosts in files that are not encrypted, and where each stands."""
-    values, places = dict[str, Any](), Places()
+def _plain(inventory: Path) -> Iterator[tuple[Path, str]]:
+    """Files of settings, with their text, that are not encrypted."""
     for file in sorted((inventory / "group_vars").rglob("*.y*ml")):
-        text = file.read_text()
-        if text.startswith("$ANSIBLE_VAULT;") or not isinstance(node := yaml.compose(text, yaml.SafeLoader), yaml.MappingNode):
-            continue
-        places |= {key.value: f"{project.shown(file)}:{key.start_mark.line + 1}" for key, _ in node.value}
-        if inventory == project.root / TEMPLATE:
-            values |= yaml.safe_load(text)
-    return values, places
+        if not (text := file.read_text()).startswith("$ANSIBLE_VAULT;"):
+            yield file, text
+
+
+def _places(project: Project, inventory: Path) -> Places:
+    roots = [(file, yaml.compose(text, yaml.SafeLoader)) for file, text in _plain(inventory)]
+    return {
+        key.value: f"{project.shown(file)}:{key.start_mark.line + 1}"
+        for file, root in roots
+        if isinstance(root, yaml.MappingNode)
+        for key, _ in root.value
+    }

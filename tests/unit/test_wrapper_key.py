@@ -116,7 +116,6 @@ def test_wrong_usage_touches_nothing(
     assert rackstart(project, *arguments) == 2
     assert said in capsys.readouterr().err
     assert asked == []
-    assert asked == []
 
 
 def test_a_time_from_now_on() -> None:

@@ -39,17 +39,14 @@ def check(look: Look) -> Iterator[Finding]:
     """Of Ollama the memory of GPUs alone: it cuts and computes as the file says."""
     for model in filter(on_gpu, complete(look["models"])):
         case = Case(model, look)
-        themes = (_compute, _memory, _parts, _context) if model["engine"] == "vllm" else (_memory,)
+        yield _memory(case)
+        if model["engine"] != "vllm":
+            continue
+        able = None if case.compute is None else case.compute >= sizing.KERNELS
+        yield case.finding("model.compute", able, case.seen, least=sizing.KERNELS)
         # What a GPU without kernels could compute with is no advice.
-        if len(themes) > 1 and (case.compute is None or case.compute >= sizing.KERNELS):
-            themes += (_dtype, _quantization, _fp8)
-        for theme in themes:
+        for theme in (_parts, _context) if able is False else (_parts, _context, _dtype, _quantization, _fp8):
             yield theme(case)
-
-
-def _compute(case: Case) -> Finding:
-    ok = None if case.compute is None else case.compute >= sizing.KERNELS
-    return case.finding("model.compute", ok, case.seen, least=sizing.KERNELS)
 
 
 def _memory(case: Case) -> Finding:
